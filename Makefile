@@ -1,0 +1,58 @@
+# Two commands matter: `make demo` and `make test`. Both install what is missing first (scripts/setup).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export CARGO_TERM_COLOR ?= auto
+
+BINARIES := --bin podseal-verifier --bin podseal-node-attester --bin podseal
+.PHONY: help setup build demo playground playground-down test fmt clippy unit e2e bench fuzz deny mutation
+
+help: ## what there is
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+setup: ## install what is missing (Debian packages, Rust toolchain)
+	@scripts/setup
+
+build: setup ## every program: daemons, CLI, and what runs inside containers
+	cargo build --quiet $(BINARIES)
+	cargo build --quiet --package podseal-swtpm-tests --bins
+	scripts/static-build
+
+demo: build ## one attested container gets its password; six others don't
+	scripts/as-root target/debug/podseal-demo
+
+playground: build ## the demo's parts, left running; writes playground.json
+	scripts/as-root target/debug/podseal-playground up
+
+playground-down: ## end the playground and remove everything of it
+	scripts/as-root target/debug/podseal-playground down
+
+test: fmt clippy build unit e2e ## fmt, clippy, unit, vectors, house, end to end
+
+fmt: setup
+	cargo fmt --all --check
+
+clippy: setup
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+unit: build ## everything but the end-to-end tests
+	cargo test --workspace --exclude podseal-swtpm-tests
+	cargo test --package podseal-swtpm-tests --lib --bins --test house
+
+e2e: build ## real TPM, real containers, shipped programs
+	scripts/as-root cargo test --package podseal-swtpm-tests --test e2e
+
+bench: setup ## figures, with raw samples in target/bench/
+	cargo build --quiet --release $(BINARIES)
+	cargo build --quiet --release --package podseal-swtpm-tests --bins
+	scripts/static-build
+	cargo bench --quiet --package podseal-appraisal --bench appraise
+	scripts/as-root target/release/podseal-bench
+
+fuzz: setup ## thirty seconds for each parser of outside bytes
+	scripts/fuzz 30
+
+deny: setup ## licences, sources and bans of every dependency
+	scripts/deny
+
+mutation: build ## make each single check pass, one at a time: which tests go red?
+	scripts/as-root scripts/mutation
