@@ -1,0 +1,129 @@
+//! Evidence: what the node's hardware says, part by part, each part with the tag of its kind.
+
+use crate::{
+    Digest, Limits,
+    binding::PodLogHead,
+    cbor::{Decoder, Encoder, Malformed, Problem},
+};
+
+const DOMAIN: &str = "podseal.evidence.v1";
+const TAG_TPM_QUOTE: u64 = 1;
+const TAG_BOOT_LOG: u64 = 2;
+
+/// Longest TPMS_ATTEST and TPMT_SIGNATURE that are taken.
+const TPM_STRUCTURE: usize = 4096;
+
+/// One part of the evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A TPM 2.0 quote over the SHA-256 bank.
+    TpmQuote {
+        /// TPMS_ATTEST, as the TPM signed it.
+        attest: Vec<u8>,
+        /// TPMT_SIGNATURE.
+        signature: Vec<u8>,
+        /// Values of the quoted registers: index and SHA-256 value, indices ascending.
+        pcrs: Vec<(u8, Digest)>,
+    },
+    /// The TCG boot event log (TCG PC Client PFP 1.06, section 10), as the firmware left it.
+    BootLog(Vec<u8>),
+}
+
+/// What the hardware of a node says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Registered name of the node that it claims to be about; the signature under that node's AK decides.
+    pub node: String,
+    /// Evidence profile (`tpm`).
+    pub profile: String,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Where the pod log stands.
+    pub pod_log: PodLogHead,
+    /// The parts, at most one of a kind, tags ascending.
+    pub parts: Vec<Part>,
+}
+
+impl Part {
+    fn tag(&self) -> u64 {
+        match self {
+            Self::TpmQuote { .. } => TAG_TPM_QUOTE,
+            Self::BootLog(_) => TAG_BOOT_LOG,
+        }
+    }
+
+    fn encode(&self, e: Encoder) -> Encoder {
+        match self {
+            Self::TpmQuote { attest, signature, pcrs } => e
+                .array(4)
+                .uint(TAG_TPM_QUOTE)
+                .bytes(attest)
+                .bytes(signature)
+                .list(pcrs, |e, (index, value)| e.array(2).uint(u64::from(*index)).digest(value)),
+            Self::BootLog(log) => e.array(2).uint(TAG_BOOT_LOG).bytes(log),
+        }
+    }
+
+    fn decode(d: &mut Decoder<'_>, limits: &Limits) -> Result<Self, Malformed> {
+        let at = d.offset();
+        let arity = d.array_of(&[2, 4], "evidence.part")?;
+        match (arity, d.uint("evidence.part.tag")?) {
+            (4, TAG_TPM_QUOTE) => Ok(Self::TpmQuote {
+                attest: d.bytes("quote.attest", TPM_STRUCTURE)?.to_vec(),
+                signature: d.bytes("quote.signature", TPM_STRUCTURE)?.to_vec(),
+                pcrs: Self::decode_pcrs(d)?,
+            }),
+            (2, TAG_BOOT_LOG) => Ok(Self::BootLog(d.bytes("boot_log", limits.evidence_part)?.to_vec())),
+            _ => Err(Malformed { item: "evidence.part.tag", at, problem: Problem::WrongValue }),
+        }
+    }
+
+    fn decode_pcrs(d: &mut Decoder<'_>) -> Result<Vec<(u8, Digest)>, Malformed> {
+        let at = d.offset();
+        let pcrs = d.list("quote.pcrs", 24, |d| {
+            d.array("quote.pcr", 2)?;
+            let index = u8::try_from(d.uint_up_to("quote.pcr.index", 23)?).unwrap_or(u8::MAX);
+            Ok((index, d.digest("quote.pcr.value")?))
+        })?;
+        let sorted = pcrs.is_sorted_by(|(a, _), (b, _)| a < b);
+        if sorted { Ok(pcrs) } else { Err(Malformed { item: "quote.pcrs", at, problem: Problem::NotSorted }) }
+    }
+}
+
+impl Evidence {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        Encoder::message(DOMAIN, 6)
+            .text(&self.node)
+            .text(&self.profile)
+            .text(&self.boot_id)
+            .array(2)
+            .uint(self.pod_log.length)
+            .digest(&self.pod_log.head)
+            .list(&self.parts, |e, part| part.encode(e))
+            .finish()
+    }
+
+    /// Parses received bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] when they are not evidence in its canonical form.
+    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
+        let mut d = Decoder::message(bytes, DOMAIN, 6, limits)?;
+        let node = d.text("evidence.node", limits.text)?.to_owned();
+        let profile = d.text("evidence.profile", limits.text)?.to_owned();
+        let boot_id = d.text("evidence.boot_id", limits.text)?.to_owned();
+        d.array("evidence.pod_log", 2)?;
+        let pod_log = PodLogHead { length: d.uint("evidence.pod_log.length")?, head: d.digest("evidence.pod_log.head")? };
+        let at = d.offset();
+        let parts = d.list("evidence.parts", limits.evidence_parts, |d| Part::decode(d, limits))?;
+        d.end("evidence")?;
+        let sorted = parts.is_sorted_by(|a, b| a.tag() < b.tag());
+        if sorted {
+            Ok(Self { node, profile, boot_id, pod_log, parts })
+        } else {
+            Err(Malformed { item: "evidence.parts", at, problem: Problem::NotSorted })
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Enrolment: a node shows its TPM, proves that its AK lives in it (credential activation), and becomes known by name.
+
+use crate::{
+    Digest, Limits, MacKey,
+    cbor::{Decoder, Encoder, Malformed},
+};
+
+const JOIN_DOMAIN: &str = "podseal.join.v1";
+const JOIN_REPLY_DOMAIN: &str = "podseal.join-reply.v1";
+const ACTIVATION_DOMAIN: &str = "podseal.activation.v1";
+const ACTIVATION_REPLY_DOMAIN: &str = "podseal.activation-reply.v1";
+const SECRET_DOMAIN: &[u8] = b"podseal.activation-secret.v1";
+
+/// Longest TPM structure or certificate that is taken.
+const TPM_STRUCTURE: usize = 8192;
+
+/// A node's wish to be enrolled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// A challenge for the purpose `join` and this node.
+    pub challenge: Vec<u8>,
+    /// One-time join token (`podseal node join-token`); empty: an administrator approves.
+    pub token: String,
+    /// Name of the node.
+    pub node: String,
+    /// Cluster that it belongs to.
+    pub cluster: String,
+    /// UID of the node object in that cluster.
+    pub node_uid: String,
+    /// Evidence profile (`tpm`).
+    pub profile: String,
+    /// EK certificate, DER.
+    pub ek_certificate: Vec<u8>,
+    /// Certificates between it and a root, DER.
+    pub intermediates: Vec<Vec<u8>>,
+    /// TPMT_PUBLIC of the EK.
+    pub ek_public: Vec<u8>,
+    /// TPMT_PUBLIC of the AK.
+    pub ak_public: Vec<u8>,
+}
+
+impl Join {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        Encoder::message(JOIN_DOMAIN, 11)
+            .bytes(&self.challenge)
+            .text(&self.token)
+            .text(&self.node)
+            .text(&self.cluster)
+            .text(&self.node_uid)
+            .text(&self.profile)
+            .bytes(&self.ek_certificate)
+            .list(&self.intermediates, |e, certificate| e.bytes(certificate))
+            .bytes(&self.ek_public)
+            .bytes(&self.ak_public)
+            .finish()
+    }
+
+    /// Parses received bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] when they are not a join request in its canonical form.
+    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
+        let mut d = Decoder::message(bytes, JOIN_DOMAIN, 11, limits)?;
+        let join = Self {
+            challenge: d.bytes("join.challenge", 4096)?.to_vec(),
+            token: d.text("join.token", limits.text)?.to_owned(),
+            node: d.text("join.node", limits.text)?.to_owned(),
+            cluster: d.text("join.cluster", limits.text)?.to_owned(),
+            node_uid: d.text("join.node_uid", limits.text)?.to_owned(),
+            profile: d.text("join.profile", limits.text)?.to_owned(),
+            ek_certificate: d.bytes("join.ek_certificate", TPM_STRUCTURE)?.to_vec(),
+            intermediates: d.list("join.intermediates", 4, |d| d.bytes("join.intermediate", TPM_STRUCTURE).map(<[u8]>::to_vec))?,
+            ek_public: d.bytes("join.ek_public", TPM_STRUCTURE)?.to_vec(),
+            ak_public: d.bytes("join.ak_public", TPM_STRUCTURE)?.to_vec(),
+        };
+        d.end("join")?;
+        Ok(join)
+    }
+}
+
+/// The secret that only the TPM with that EK and that AK can recover. It is derived from the request: nothing is kept between the steps.
+#[must_use]
+pub fn activation_secret(key: &MacKey, join: &[u8]) -> [u8; 32] {
+    key.tag(&[SECRET_DOMAIN, Digest::of(join).as_ref()])
+}
+
+/// Whether `secret` is the one for `join`; in constant time.
+#[must_use]
+pub fn is_activation_secret(key: &MacKey, join: &[u8], secret: &[u8; 32]) -> bool {
+    key.matches(&[SECRET_DOMAIN, Digest::of(join).as_ref()], secret)
+}
+
+/// The activation credential, for TPM2_ActivateCredential (TPM 2.0 Part 3, section 12.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinReply {
+    /// Contents of TPM2B_ID_OBJECT.
+    pub credential: Vec<u8>,
+    /// Contents of TPM2B_ENCRYPTED_SECRET.
+    pub encrypted_secret: Vec<u8>,
+}
+
+impl JoinReply {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        Encoder::message(JOIN_REPLY_DOMAIN, 3).bytes(&self.credential).bytes(&self.encrypted_secret).finish()
+    }
+
+    /// Parses received bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] when they are not a reply in its canonical form.
+    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
+        let mut d = Decoder::message(bytes, JOIN_REPLY_DOMAIN, 3, limits)?;
+        let credential = d.bytes("join-reply.credential", TPM_STRUCTURE)?.to_vec();
+        let encrypted_secret = d.bytes("join-reply.encrypted_secret", TPM_STRUCTURE)?.to_vec();
+        d.end("join-reply")?;
+        Ok(Self { credential, encrypted_secret })
+    }
+}
+
+/// The proof that the AK lives in the TPM of the EK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activation {
+    /// The [`Join`] that it completes, byte for byte.
+    pub join: Vec<u8>,
+    /// What the TPM recovered.
+    pub secret: [u8; 32],
+}
+
+impl Activation {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        Encoder::message(ACTIVATION_DOMAIN, 3).bytes(&self.join).bytes(&self.secret).finish()
+    }
+
+    /// Parses received bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] when they are not an activation in its canonical form.
+    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
+        let mut d = Decoder::message(bytes, ACTIVATION_DOMAIN, 3, limits)?;
+        let join = d.bytes("activation.join", limits.evidence_part)?.to_vec();
+        let secret = d.exact("activation.secret")?;
+        d.end("activation")?;
+        Ok(Self { join, secret })
+    }
+}
+
+/// What became of the enrolment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivationReply {
+    /// Whether the node may ask for releases at once; otherwise an administrator approves it first.
+    pub approved: bool,
+    /// Under which an operator finds the entry.
+    pub audit_id: String,
+}
+
+impl ActivationReply {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        Encoder::message(ACTIVATION_REPLY_DOMAIN, 3).uint(u64::from(self.approved)).text(&self.audit_id).finish()
+    }
+
+    /// Parses received bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] when they are not a reply in its canonical form.
+    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
+        let mut d = Decoder::message(bytes, ACTIVATION_REPLY_DOMAIN, 3, limits)?;
+        let approved = d.uint_up_to("activation-reply.approved", 1)? == 1;
+        let audit_id = d.text("activation-reply.audit_id", limits.text)?.to_owned();
+        d.end("activation-reply")?;
+        Ok(Self { approved, audit_id })
+    }
+}
