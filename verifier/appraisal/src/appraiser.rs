@@ -1,0 +1,371 @@
+//! The appraiser: evidence, registration, cluster keys, reference values and time in; an [`Appraisal`] out.
+//!
+//! Infallible: whatever is wrong is a [`Check`]. Node checks are shared by the batch, leaf checks are each leaf's own.
+
+use podseal_protocol::{
+    Digest, Leaf, Limits, Purpose,
+    binding::{BindingInputs, PodLogHead, binding},
+    evidence::Part,
+    key::PublicKey,
+};
+
+use crate::{
+    batch::{Unverified, UnverifiedLeaf},
+    check::{Check, Checks, Rule, Verdict, worst},
+    claims::{Agent, Claim, Memory, NodeClaims, WorkloadClaims},
+    eventlog::{self, LogError, ReplayedLog, appraise_log},
+    records::{ClusterRecord, NodeRecord},
+    reference::{MeasuredBoot, Reference, appraise_boot},
+    rules,
+    token::{ClusterKeys, JwksError, TokenExpectations, appraise_token},
+    tpm::{
+        PcrSet, PcrValues,
+        ak::{self, AkPublic, appraise_ak},
+        quote::{self, QuoteEvidence, QuoteFacts, appraise_quote},
+    },
+    workload::{MountSources, PathNotPlain, WorkloadAttachments, WorkloadExpectations, appraise_workload},
+};
+
+/// The one evidence profile there is: a TPM 2.0 quote and the boot log.
+pub const PROFILE_TPM: &str = "tpm";
+
+/// Registers that the profile quotes: firmware, boot loader, kernel.
+pub const QUOTED_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+/// A registered node, ready to verify with: made once, kept while the registration stands.
+#[derive(Debug)]
+pub struct Registration {
+    record: NodeRecord,
+    ak_checks: Checks,
+    ak: Option<AkPublic>,
+}
+
+impl Registration {
+    /// Prepares a record; its AK is held to every rule again, whatever enrolment said.
+    #[must_use]
+    pub fn new(record: NodeRecord) -> Self {
+        let mut ak_checks = Checks::owing(&ak::RULES);
+        let ak = appraise_ak(&record.ak_public, &mut ak_checks);
+        Self { record, ak_checks, ak }
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn record(&self) -> &NodeRecord {
+        &self.record
+    }
+}
+
+/// A configured cluster, ready to verify with.
+#[derive(Debug)]
+pub struct Cluster {
+    record: ClusterRecord,
+    keys: ClusterKeys,
+    sources: MountSources,
+}
+
+/// Why a cluster cannot be configured so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// Its keys.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    /// Its directories.
+    #[error(transparent)]
+    Directory(#[from] PathNotPlain),
+}
+
+impl Cluster {
+    /// Prepares a record.
+    ///
+    /// # Errors
+    /// Keys or directories that cannot be used.
+    pub fn new(record: ClusterRecord) -> Result<Self, ClusterError> {
+        let keys = ClusterKeys::parse(&record.id, &record.issuer, &record.jwks, record.tokens_name_nodes)?;
+        let own = record.directories.clone();
+        let sources = MountSources::new(own.kubelet, own.runtime, own.attester)?;
+        Ok(Self { record, keys, sources })
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn record(&self) -> &ClusterRecord {
+        &self.record
+    }
+}
+
+/// What an appraisal needs besides the batch. All of it is looked up by the caller, none of it comes from the node.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// Our own identity.
+    pub verifier: Digest,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// Whether the key of the challenge's epoch made its MAC.
+    pub challenge_issued: bool,
+    /// Registration of the node that the evidence names.
+    pub registration: Option<&'a Registration>,
+    /// The registered node's cluster.
+    pub cluster: Option<&'a Cluster>,
+    /// Reference values in force.
+    pub references: &'a [Reference],
+    /// The boot log of the batch, if the caller kept its replay ([`ReplayedLog::digest`]).
+    pub replayed: Option<&'a ReplayedLog>,
+    /// Bounds for parsing.
+    pub limits: Limits,
+}
+
+/// The outcome for the whole batch. Made only by [`appraise`].
+#[derive(Debug)]
+pub struct Appraisal {
+    node: Vec<Check>,
+    claims: Option<NodeClaims>,
+    binding: Digest,
+    leaves: Vec<LeafAppraisal>,
+    replayed: Option<ReplayedLog>,
+}
+
+/// The outcome for one leaf.
+#[derive(Debug)]
+pub struct LeafAppraisal {
+    digest: Digest,
+    checks: Vec<Check>,
+    asks: Option<(Leaf, WorkloadClaims)>,
+}
+
+impl Appraisal {
+    /// The checks that all leaves share.
+    #[must_use]
+    pub fn node_checks(&self) -> &[Check] {
+        &self.node
+    }
+
+    /// What the evidence says about the machine; only when every node check passed.
+    #[must_use]
+    pub fn node_claims(&self) -> Option<&NodeClaims> {
+        self.claims.as_ref()
+    }
+
+    /// The binding, computed from what was received.
+    #[must_use]
+    pub fn binding(&self) -> Digest {
+        self.binding
+    }
+
+    /// The leaves, in the order received.
+    #[must_use]
+    pub fn leaves(&self) -> &[LeafAppraisal] {
+        &self.leaves
+    }
+
+    /// The replay of the boot log, where it had to be made and the request is a registered node's own: worth keeping for
+    /// [`Context::replayed`].
+    pub fn take_replayed(&mut self) -> Option<ReplayedLog> {
+        if self.attributable() { self.replayed.take() } else { None }
+    }
+
+    /// Whether the batch comes from a registered node and was made for this challenge: only then does a refusal go into the log.
+    #[must_use]
+    pub fn attributable(&self) -> bool {
+        let passed = |rule: &'static Rule| self.node.iter().any(|c| std::ptr::eq(c.rule, rule) && c.verdict == Verdict::Pass);
+        rules::ATTRIBUTION.iter().all(|rule| passed(rule))
+    }
+}
+
+impl LeafAppraisal {
+    /// `h(leaf)`.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The checks of this leaf alone.
+    #[must_use]
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Who asks; only when every check of the leaf passed.
+    #[must_use]
+    pub fn workload(&self) -> Option<&WorkloadClaims> {
+        self.asks.as_ref().map(|(_, workload)| workload)
+    }
+
+    /// The leaf; only when every check of it passed.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&Leaf> {
+        self.asks.as_ref().map(|(leaf, _)| leaf)
+    }
+
+    /// What its secrets get sealed to; only when every check passed.
+    #[must_use]
+    pub fn workload_key(&self) -> Option<&PublicKey> {
+        self.leaf().map(|leaf| &leaf.workload_key)
+    }
+}
+
+/// Appraises a batch. Never fails: every failure is a check.
+#[must_use]
+pub fn appraise(batch: &Unverified, context: &Context<'_>) -> Appraisal {
+    let mut checks = Checks::owing(rules::NODE);
+    challenge(batch, context, &mut checks);
+    let registration = registered(batch, context, &mut checks);
+    let signer = registration.and_then(|r| r.ak.as_ref()).map_or(&[][..], |ak| ak.name().as_ref());
+    let digests: Vec<Digest> = batch.leaf_digests().collect();
+    let binding = binding(&inputs(batch, context, signer), &digests);
+    let replayed = boot_log(batch).filter(|bytes| context.replayed.is_none_or(|kept| kept.digest() != Digest::of(bytes)));
+    let replayed = replayed.map(|bytes| ReplayedLog::replay(bytes, &context.limits));
+    let log = replayed.as_ref().map(Result::as_ref).or(context.replayed.map(Ok)).filter(|_| boot_log(batch).is_some());
+    let claims = registration.and_then(|r| machine(batch, r, &binding, log, context, &mut checks));
+    let node = checks.finish();
+    let claims = claims.filter(|_| worst(&node) == Verdict::Pass);
+    let leaves = batch.leaves.iter().map(|leaf| appraise_leaf(leaf, batch, context)).collect();
+    Appraisal { node, claims, binding, leaves, replayed: replayed.and_then(Result::ok) }
+}
+
+fn inputs<'a>(batch: &'a Unverified, context: &Context<'_>, signer: &'a [u8]) -> BindingInputs<'a> {
+    BindingInputs {
+        challenge: batch.challenge.digest(),
+        purpose: Purpose::Release,
+        verifier: context.verifier,
+        node: &batch.evidence.node,
+        signer,
+        profile: &batch.evidence.profile,
+        boot_id: &batch.evidence.boot_id,
+        pod_log: batch.evidence.pod_log,
+    }
+}
+
+fn challenge(batch: &Unverified, context: &Context<'_>, checks: &mut Checks) {
+    let found = batch.challenge.fields();
+    let issued = if context.challenge_issued { "one" } else { "another, or altered" };
+    checks.record(&rules::CHALLENGE_ISSUED, context.challenge_issued, "a challenge MACed by this verifier", issued);
+    let ours = found.verifier == context.verifier;
+    checks.record(&rules::CHALLENGE_VERIFIER, ours, context.verifier.to_string(), found.verifier.to_string());
+    checks.record(&rules::CHALLENGE_PURPOSE, found.purpose == Purpose::Release, Purpose::Release.as_str(), found.purpose.as_str());
+    let lives = (found.issued..found.expires).contains(&context.now);
+    let span = format!("a time from {} up to {}", found.issued, found.expires);
+    checks.record(&rules::CHALLENGE_EXPIRED, lives, span, context.now.to_string());
+    let same = found.node == batch.evidence.node;
+    checks.record(&rules::CHALLENGE_NODE, same, found.node.clone(), batch.evidence.node.clone());
+}
+
+fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks) -> Option<&'a Registration> {
+    let node = &batch.evidence.node;
+    let Some(registration) = context.registration else {
+        checks.record(&rules::NODE_ENROLLED, false, "an enrolled node", format!("{node}, which nobody enrolled"));
+        return None;
+    };
+    let record = &registration.record;
+    checks.record(&rules::NODE_ENROLLED, record.node == *node, record.node.clone(), node.clone());
+    let state = if record.approved { "approved" } else { "pending" };
+    checks.record(&rules::NODE_APPROVED, record.approved, "approved", state);
+    let profile = &batch.evidence.profile;
+    checks.record(&rules::NODE_PROFILE, record.profile == *profile && profile == PROFILE_TPM, record.profile.clone(), profile.clone());
+    let empty = batch.evidence.pod_log == PodLogHead::NONE;
+    checks.record(&rules::NODE_POD_LOG, empty, "no pod log: this profile has none", format!("{} records", batch.evidence.pod_log.length));
+    checks.absorb(registration.ak_checks.clone());
+    Some(registration)
+}
+
+/// Quote, boot log and reference values, each resting on the one before.
+fn machine(
+    batch: &Unverified,
+    registration: &Registration,
+    binding: &Digest,
+    log: Option<Result<&ReplayedLog, &LogError>>,
+    context: &Context<'_>,
+    checks: &mut Checks,
+) -> Option<NodeClaims> {
+    checks.also_owing(&quote::RULES);
+    checks.also_owing(&eventlog::RULES);
+    let quoted = quoted(batch, registration.ak.as_ref()?, binding, checks)?;
+    let Some(log) = log else {
+        checks.not_appraised(&eventlog::LOG_WELL_FORMED, "the evidence has no boot log");
+        return None;
+    };
+    let log = appraise_log(log, &quoted, checks)?;
+    let measured = MeasuredBoot { quote: &quoted, log: Some(&log), log_bytes: boot_log(batch).unwrap_or_default() };
+    let boot = appraise_boot(context.references, measured, context.now, &context.limits, checks);
+    let record = &registration.record;
+    Some(NodeClaims {
+        node: record.node.clone(),
+        cluster: record.cluster.clone(),
+        profile: record.profile.clone(),
+        memory: Claim::Appraised(Memory::None),
+        boot,
+        tpm_in_tee: Claim::Appraised(false),
+        agent: Claim::Appraised(Agent::SelfAsserted),
+        root: Claim::Appraised(record.root_kind),
+        secure_boot: log.secure_boot(),
+    })
+}
+
+fn boot_log(batch: &Unverified) -> Option<&[u8]> {
+    batch.evidence.parts.iter().find_map(|part| match part {
+        Part::BootLog(bytes) => Some(bytes.as_slice()),
+        Part::TpmQuote { .. } => None,
+    })
+}
+
+fn quoted(batch: &Unverified, ak: &AkPublic, binding: &Digest, checks: &mut Checks) -> Option<QuoteFacts> {
+    let part = batch.evidence.parts.iter().find_map(|part| match part {
+        Part::TpmQuote { attest, signature, pcrs } => Some((attest, signature, pcrs)),
+        Part::BootLog(_) => None,
+    });
+    let Some((attest, signature, pcrs)) = part else {
+        checks.not_appraised(&quote::QUOTE_SIGNATURE, "the evidence has no TPM quote");
+        return None;
+    };
+    let mut values = PcrValues::new();
+    if !pcrs.iter().all(|(index, value)| values.insert(*index, value.0)) {
+        return None;
+    }
+    let evidence = QuoteEvidence { attest, signature, values: &values };
+    appraise_quote(ak, &evidence, &binding.0, PcrSet::of(QUOTED_REGISTERS)?, checks)
+}
+
+fn appraise_leaf(unverified: &UnverifiedLeaf, batch: &Unverified, context: &Context<'_>) -> LeafAppraisal {
+    let mut checks = Checks::owing(rules::LEAF);
+    let found = unverified.parsed.as_ref().map_or_else(ToString::to_string, |_| "a leaf".to_owned());
+    checks.record(&rules::LEAF_CANONICAL, unverified.parsed.is_ok(), "a leaf in its canonical form", found);
+    let workload = unverified.parsed.as_ref().ok().and_then(|leaf| asking(leaf, batch, context, &mut checks));
+    let checks = checks.finish();
+    let asks = unverified.parsed.as_ref().ok().cloned().zip(workload).filter(|_| worst(&checks) == Verdict::Pass);
+    LeafAppraisal { digest: unverified.digest, checks, asks }
+}
+
+fn asking(leaf: &Leaf, batch: &Unverified, context: &Context<'_>, checks: &mut Checks) -> Option<WorkloadClaims> {
+    if let Some(registration) = context.registration {
+        let record = registration.record();
+        checks.record(&rules::LEAF_CLUSTER, leaf.cluster == record.cluster, record.cluster.clone(), leaf.cluster.clone());
+        checks.record(&rules::LEAF_NODE, leaf.node_uid == record.node_uid, record.node_uid.clone(), leaf.node_uid.clone());
+    }
+    checks.record(&rules::LEAF_ASKS, !leaf.secrets.is_empty(), "a secret or more", format!("{}", leaf.secrets.len()));
+    let spec = attached(&rules::LEAF_SPEC, leaf.spec, batch, checks);
+    let pod_set = attached(&rules::LEAF_POD_SET, leaf.pod_set, batch, checks);
+    let token = attached(&rules::LEAF_TOKEN, leaf.token, batch, checks);
+    let found = context.cluster.map_or("none is configured", |cluster| &cluster.record.id).to_owned();
+    let known = context.cluster.is_some_and(|cluster| cluster.record.id == leaf.cluster);
+    checks.record(&rules::LEAF_CLUSTER_KNOWN, known, leaf.cluster.clone(), found);
+    let cluster = context.cluster?;
+    let verifier_id = &context.verifier.to_string();
+    let expected = TokenExpectations {
+        verifier_id,
+        namespace: &leaf.namespace,
+        pod: &leaf.pod,
+        pod_uid: &leaf.pod_uid,
+        service_account: &leaf.service_account,
+        node_uid: &leaf.node_uid,
+    };
+    let facts = appraise_token(token?, &cluster.keys, &expected, context.now, checks);
+    let attachments = WorkloadAttachments { spec: spec?, pod_set: pod_set? };
+    let expected = WorkloadExpectations { verifier_id, sources: &cluster.sources };
+    appraise_workload(attachments, leaf, &facts?, &expected, &context.limits, checks)
+}
+
+fn attached<'a>(rule: &'static Rule, digest: Digest, batch: &'a Unverified, checks: &mut Checks) -> Option<&'a [u8]> {
+    let found = batch.attachments.get(&digest);
+    checks.record(rule, found.is_some(), digest.to_string(), if found.is_some() { "attached" } else { "not attached" });
+    found.map(Vec::as_slice)
+}

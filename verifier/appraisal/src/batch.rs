@@ -1,0 +1,86 @@
+//! A batch as it came: well-formed, and nothing more.
+
+use std::collections::BTreeMap;
+
+use podseal_protocol::{Digest, Leaf, Limits, ReceivedChallenge, cbor::Malformed, evidence::Evidence, exchange::Exchange};
+
+/// A received exchange. Nothing in it can be read before it is appraised, but what has to be looked up for that: [`Unverified::needs`].
+///
+/// ```compile_fail
+/// # use podseal_appraisal::batch::Unverified;
+/// fn decide_on_what_was_claimed(batch: &Unverified) -> &str {
+///     &batch.evidence.node
+/// }
+/// ```
+///
+/// ```
+/// # use podseal_appraisal::batch::Unverified;
+/// fn look_up(batch: &Unverified) -> &str {
+///     batch.needs().node
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Unverified {
+    pub(crate) challenge: ReceivedChallenge,
+    pub(crate) evidence: Evidence,
+    pub(crate) leaves: Vec<UnverifiedLeaf>,
+    pub(crate) attachments: BTreeMap<Digest, Vec<u8>>,
+}
+
+/// One leaf: its digest, which the binding has, and what it says, if it is a leaf.
+#[derive(Debug)]
+pub(crate) struct UnverifiedLeaf {
+    pub(crate) digest: Digest,
+    pub(crate) parsed: Result<Leaf, Malformed>,
+}
+
+/// What must be looked up before a batch can be appraised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs<'a> {
+    /// The node whose registration decides.
+    pub node: &'a str,
+    /// The epoch whose MAC key decides.
+    pub epoch: u64,
+    /// The challenge, to be compared with that key.
+    pub challenge: &'a ReceivedChallenge,
+}
+
+impl Unverified {
+    /// Parses received bytes. A leaf that is none fails by itself, later: it must not spoil the others.
+    ///
+    /// # Errors
+    /// [`Malformed`] when exchange, challenge or evidence are not in their canonical form.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
+        let exchange = Exchange::decode(bytes, limits)?;
+        let parse_leaf = |bytes: &Vec<u8>| UnverifiedLeaf { digest: Digest::of(bytes), parsed: Leaf::decode(bytes, limits) };
+        Ok(Self {
+            challenge: ReceivedChallenge::parse(&exchange.challenge, limits)?,
+            evidence: Evidence::decode(&exchange.evidence, limits)?,
+            leaves: exchange.leaves.iter().map(parse_leaf).collect(),
+            attachments: exchange.attachments.into_iter().map(|a| (Digest::of(&a), a)).collect(),
+        })
+    }
+
+    /// What to look up.
+    #[must_use]
+    pub fn needs(&self) -> Needs<'_> {
+        Needs { node: &self.evidence.node, epoch: self.challenge.fields().epoch, challenge: &self.challenge }
+    }
+
+    /// Digests of the leaves, in their order: what the answers go by.
+    pub fn leaf_digests(&self) -> impl Iterator<Item = Digest> {
+        self.leaves.iter().map(|leaf| leaf.digest)
+    }
+
+    /// What is spent when something is released on this batch.
+    #[must_use]
+    pub fn challenge_digest(&self) -> Digest {
+        self.challenge.digest()
+    }
+
+    /// When the challenge ends, in seconds since 1970: after that nobody needs to know any more that it was spent.
+    #[must_use]
+    pub fn challenge_expires(&self) -> u64 {
+        self.challenge.fields().expires
+    }
+}

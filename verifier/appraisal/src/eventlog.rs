@@ -1,0 +1,101 @@
+//! The boot log: what firmware, boot loader and kernel extended into the registers before the operating system ran.
+//!
+//! TCG PC Client Platform Firmware Profile (PFP) 1.06, section 10. The log itself is untrusted text by whoever sends it. What holds is
+//! only this: where its digests replay to the quoted registers, these digests were extended, in this order. Type and data of an event
+//! are not covered by that; data counts only where the digest is its hash, and a type never decides.
+
+mod describe;
+mod kind;
+mod parse;
+mod replay;
+#[cfg(test)]
+mod tests;
+mod variable;
+
+pub use describe::{Description, covered_bytes, describe};
+pub use kind::EventKind;
+pub use parse::{Event, EventLog, Header, LogError};
+pub use replay::{Registers, ReplayedEvent, ReplayedLog};
+pub use variable::{Variable, secure_boot};
+
+use crate::check::{Checks, Rule};
+use crate::claims::Claim;
+use crate::tpm::PcrSet;
+use crate::tpm::quote::QuoteFacts;
+
+/// The log parses and can be replayed into the SHA-256 bank.
+pub static LOG_WELL_FORMED: Rule = Rule {
+    name: "log.well_formed",
+    spec: "TCG PC Client PFP 1.06, 10.1 and 10.2",
+    remedy: "Send /sys/kernel/security/tpm0/binary_bios_measurements as the kernel has it; a log without SHA-256 digests needs a firmware update.",
+};
+/// The log's digests replay to the quoted registers.
+pub static LOG_REPLAYS: Rule = Rule {
+    name: "log.replays",
+    spec: "TCG PC Client PFP 1.06, 10.3; TCG TPM 2.0 Part 1, 17",
+    remedy: "Send the whole log of this boot; if it is that, something was measured that the log does not have, and the node needs a reboot.",
+};
+
+/// What every boot log owes.
+pub static RULES: [&Rule; 2] = [&LOG_WELL_FORMED, &LOG_REPLAYS];
+
+/// Registers that are closed when the operating system runs: 0 to 7 firmware, 8, 9 and 14 boot loader. The others go on growing.
+const BOOT_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
+
+/// A log whose digests are those of the quoted registers; made only by [`appraise_log`].
+#[derive(Debug, Clone, Copy)]
+pub struct BootLog<'a> {
+    log: &'a ReplayedLog,
+    verified: PcrSet,
+}
+
+impl<'a> BootLog<'a> {
+    /// The registers whose events are proved: quoted, closed at boot, and equal to the replay.
+    #[must_use]
+    pub fn verified(&self) -> PcrSet {
+        self.verified
+    }
+
+    /// The events of these registers, in the order extended.
+    pub fn events(&self) -> impl Iterator<Item = &'a ReplayedEvent> {
+        let verified = self.verified;
+        self.log.events().iter().filter(move |event| verified.contains(event.pcr))
+    }
+
+    /// UEFI Secure Boot as the firmware measured it first of all into PCR 7.
+    #[must_use]
+    pub fn secure_boot(&self) -> Claim<bool> {
+        if !self.verified.contains(7) {
+            return Claim::NotAppraised("PCR 7 is not quoted");
+        }
+        self.log.secure_boot()
+    }
+}
+
+/// Appraises a boot log against a quote. `log` is the outcome of [`ReplayedLog::replay`], which a caller may keep by
+/// [`ReplayedLog::digest`]: a node's log is the same for a whole boot.
+///
+/// Every quoted register that is closed at boot must equal its replay, also one without any event: else a log could leave out a
+/// register as a whole. Records each of [`RULES`].
+pub fn appraise_log<'a>(log: Result<&'a ReplayedLog, &LogError>, quote: &QuoteFacts, checks: &mut Checks) -> Option<BootLog<'a>> {
+    let found = log.map_or_else(ToString::to_string, |log| format!("{} events", log.events().len()));
+    let well_formed = checks.record(&LOG_WELL_FORMED, log.is_ok(), "a TCG event log with SHA-256 digests", found);
+    let log = log.ok().filter(|_| well_formed)?;
+    let verified = PcrSet::of(BOOT_REGISTERS)?.and(quote.pcrs().set());
+    let differs = verified.iter().find(|index| quote.pcrs().get(*index) != log.registers().get(*index));
+    let holds = differs.is_none() && verified != PcrSet::default();
+    let (expected, found) = match differs {
+        Some(index) => difference(index, quote, log),
+        None => (format!("the quoted values of PCR {verified}"), format!("the replay of PCR {verified}")),
+    };
+    checks.record(&LOG_REPLAYS, holds, expected, found).then_some(BootLog { log, verified })
+}
+
+fn difference(index: u8, quote: &QuoteFacts, log: &ReplayedLog) -> (String, String) {
+    let hex = |value: Option<&[u8; 32]>| value.map_or_else(String::new, |value| podseal_protocol::Digest(*value).to_string());
+    let events = log.events().iter().filter(|event| event.pcr == index).count();
+    (
+        format!("PCR {index} = {}, as quoted", hex(quote.pcrs().get(index))),
+        format!("PCR {index} = {}, replayed from {events} events", hex(log.registers().get(index))),
+    )
+}

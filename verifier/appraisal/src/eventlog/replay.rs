@@ -1,0 +1,164 @@
+//! Replaying a log: the registers that its digests lead to.
+
+use super::variable::secure_boot;
+use super::{EventKind, EventLog, LogError};
+use crate::claims::Claim;
+use crate::tpm::{HashAlgorithm, PcrSet, PcrValues};
+use podseal_protocol::{Digest, Limits};
+
+/// One bank of registers as a log leads to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registers {
+    size: usize,
+    values: [[u8; HashAlgorithm::LARGEST]; PcrSet::COUNT as usize],
+    extended: PcrSet,
+}
+
+impl Registers {
+    /// Replays the events of `log` into `bank`. Events of type `EV_NO_ACTION` are not extended (PFP 1.06, 10.4.5).
+    ///
+    /// # Errors
+    /// [`LogError::NoBank`], [`LogError::StartupLocality`].
+    pub fn replay(log: &EventLog<'_>, bank: HashAlgorithm) -> Result<Self, LogError> {
+        if log.algorithms().all(|id| id != bank.id()) {
+            return Err(LogError::NoBank { bank: bank.name() });
+        }
+        let mut registers =
+            Self { size: bank.size(), values: [[0; HashAlgorithm::LARGEST]; PcrSet::COUNT as usize], extended: PcrSet::default() };
+        let mut located = false;
+        for event in log.events() {
+            if !event.is_extended() {
+                if let Some(locality) = startup_locality(event.data) {
+                    // PFP 1.06, 10.4.5.3: at most once, before PCR 0 is extended, localities 0, 3 and 4 only.
+                    let early = !located && !registers.extended.contains(0) && [0, 3, 4].contains(&locality);
+                    if !early {
+                        return Err(LogError::StartupLocality { position: event.position });
+                    }
+                    located = true;
+                    registers.start(locality);
+                }
+                continue;
+            }
+            let digest = log.digest(event, bank).ok_or(LogError::NoBank { bank: bank.name() })?;
+            let index = u8::try_from(event.pcr).map_err(|_| LogError::Register { position: event.position, found: event.pcr })?;
+            registers.extend(bank, index, digest).ok_or(LogError::Register { position: event.position, found: event.pcr })?;
+        }
+        Ok(registers)
+    }
+
+    /// The value of a register: zero (but for the startup locality in PCR 0) where nothing was extended.
+    #[must_use]
+    pub fn get(&self, index: u8) -> Option<&[u8]> {
+        self.values.get(usize::from(index)).and_then(|value| value.get(..self.size))
+    }
+
+    /// The registers that the log extends.
+    #[must_use]
+    pub fn extended(&self) -> PcrSet {
+        self.extended
+    }
+
+    /// PFP 1.06, 10.4.5.3: PCR 0 starts as the locality of `TPM2_Startup`, in its last byte.
+    fn start(&mut self, locality: u8) {
+        if let Some(last) = self.values.first_mut().and_then(|value| value.get_mut(self.size - 1)) {
+            *last = locality;
+        }
+    }
+
+    /// Part 1, 17.3: PCR new = H(PCR old || digest).
+    fn extend(&mut self, bank: HashAlgorithm, index: u8, digest: &[u8]) -> Option<()> {
+        let value = self.values.get_mut(usize::from(index))?.get_mut(..self.size)?;
+        let extended = bank.digest(&[value, digest]);
+        value.copy_from_slice(extended.as_ref());
+        self.extended = self.extended.with(index)?;
+        Some(())
+    }
+}
+
+/// One extended event of a replayed log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayedEvent {
+    /// Position in the log, from 0: [`EventLog::events`] has its data.
+    pub position: usize,
+    /// Register.
+    pub pcr: u8,
+    /// Type: unauthenticated.
+    pub kind: EventKind,
+    /// SHA-256 digest that was extended.
+    pub digest: Digest,
+}
+
+/// A log, parsed and replayed into the SHA-256 bank: pure value, to be kept by [`ReplayedLog::digest`] for as long as the boot lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayedLog {
+    digest: Digest,
+    registers: PcrValues,
+    extended: PcrSet,
+    events: Vec<ReplayedEvent>,
+    secure_boot: Claim<bool>,
+}
+
+impl ReplayedLog {
+    /// Parses and replays `bytes`.
+    ///
+    /// # Errors
+    /// [`LogError`]; [`LogError::NoBank`] if the log has no SHA-256 digests.
+    pub fn replay(bytes: &[u8], limits: &Limits) -> Result<Self, LogError> {
+        let bank = HashAlgorithm::Sha256;
+        let log = EventLog::parse(bytes, limits)?;
+        let replayed = Registers::replay(&log, bank)?;
+        let mut registers = PcrValues::new();
+        for index in 0..PcrSet::COUNT {
+            let value = replayed.get(index).and_then(|value| value.try_into().ok());
+            if !value.is_some_and(|value| registers.insert(index, value)) {
+                return Err(LogError::NoBank { bank: bank.name() });
+            }
+        }
+        let events = log.events().iter().filter(|event| event.is_extended()).filter_map(|event| {
+            let digest = Digest(log.digest(event, bank)?.try_into().ok()?);
+            Some(ReplayedEvent { position: event.position, pcr: u8::try_from(event.pcr).ok()?, kind: event.kind, digest })
+        });
+        Ok(Self {
+            digest: Digest::of(bytes),
+            registers,
+            extended: replayed.extended(),
+            events: events.collect(),
+            secure_boot: secure_boot(&log, bank),
+        })
+    }
+
+    /// SHA-256 of the log's bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What every register holds if the log is the whole truth about it.
+    #[must_use]
+    pub fn registers(&self) -> &PcrValues {
+        &self.registers
+    }
+
+    /// The registers that the log extends.
+    #[must_use]
+    pub fn extended(&self) -> PcrSet {
+        self.extended
+    }
+
+    /// The extended events, in order. Unproved until [`super::appraise_log`] compared them with a quote.
+    pub(super) fn events(&self) -> &[ReplayedEvent] {
+        &self.events
+    }
+
+    pub(super) fn secure_boot(&self) -> Claim<bool> {
+        self.secure_boot.clone()
+    }
+}
+
+/// `TCG_EfiStartupLocalityEvent` (PFP 1.06, 10.4.5.3).
+fn startup_locality(data: &[u8]) -> Option<u8> {
+    match data.strip_prefix(b"StartupLocality\0") {
+        Some([locality]) => Some(*locality),
+        _ => None,
+    }
+}

@@ -1,0 +1,22 @@
+//! The deciders. Evidence, endorsements, reference values and time come in as arguments; an appraisal goes out. Nothing here waits.
+
+pub mod appraiser;
+pub mod batch;
+pub mod check;
+pub mod checkpoint;
+pub mod claims;
+pub mod decision;
+pub mod enrolment;
+pub mod entry;
+pub mod eventlog;
+pub mod explanation;
+mod json;
+pub mod merkle;
+pub mod policy;
+pub mod recheck;
+pub mod records;
+pub mod reference;
+pub mod rules;
+pub mod token;
+pub mod tpm;
+pub mod workload;

@@ -1,0 +1,243 @@
+//! Deciding anew: everything that went into a decision, as the archive keeps it, and the same functions once more.
+
+use std::collections::BTreeMap;
+
+use podseal_protocol::{
+    Digest, Limits,
+    cbor::{Decoder, Encoder, Malformed},
+};
+
+use crate::{
+    appraiser::{Cluster, Context, Registration, appraise},
+    batch::Unverified,
+    decision::{Decision, decide},
+    entry::{Entry, EntryKind},
+    explanation::Explanation,
+    policy::{Policy, PolicyLimits},
+    records::{ClusterRecord, NodeRecord, SecretRecord, decode_secrets, encode_secrets},
+    reference::Reference,
+};
+
+const DECISION_DOMAIN: &str = "podseal.decision.v1";
+const LEAF_DOMAIN: &str = "podseal.decision-leaf.v1";
+const REFERENCES_DOMAIN: &str = "podseal.references.v1";
+/// Reference sets that one decision may have seen.
+const MOST_REFERENCES: usize = 4096;
+
+/// Roles under which an entry names its objects.
+pub mod role {
+    /// The exchange, as received.
+    pub const EXCHANGE: &str = "exchange";
+    /// Verifier, time and whether the challenge was ours.
+    pub const DECISION: &str = "decision";
+    /// Which leaf of the exchange.
+    pub const LEAF: &str = "leaf";
+    /// The node's registration.
+    pub const NODE: &str = "node";
+    /// The cluster's issuer and keys.
+    pub const CLUSTER: &str = "cluster";
+    /// The policy's text.
+    pub const POLICY: &str = "policy";
+    /// Reference sets, name and text.
+    pub const REFERENCES: &str = "references";
+    /// The secrets' names, versions and what their owners accept.
+    pub const SECRETS: &str = "secrets";
+    /// The result, check by check.
+    pub const EXPLANATION: &str = "explanation";
+    /// What was delivered; only its digest is kept.
+    pub const CIPHERTEXT: &str = "ciphertext";
+    /// An administrator's change.
+    pub const CHANGE: &str = "change";
+}
+
+/// What the decisions on all leaves of one exchange rest on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The exchange, as received.
+    pub exchange: Vec<u8>,
+    /// Our identity.
+    pub verifier: Digest,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// Whether our key had made the challenge's MAC. The key itself is never archived, so this one result is an input.
+    pub challenge_issued: bool,
+    /// [`NodeRecord`] of the node, where there was one.
+    pub node: Option<Vec<u8>>,
+    /// [`ClusterRecord`] of its cluster, where there was one.
+    pub cluster: Option<Vec<u8>>,
+    /// The policy's text, where there was one.
+    pub policy: Option<String>,
+    /// Name and text of each reference set.
+    pub references: Vec<(String, String)>,
+}
+
+impl Shared {
+    /// The objects to archive, by role: once for all leaves.
+    #[must_use]
+    pub fn into_objects(self) -> Vec<(&'static str, Vec<u8>)> {
+        let decision =
+            Encoder::message(DECISION_DOMAIN, 4).digest(&self.verifier).uint(self.now).uint(u64::from(self.challenge_issued)).finish();
+        let references =
+            Encoder::message(REFERENCES_DOMAIN, 2).list(&self.references, |e, (name, text)| e.array(2).text(name).text(text)).finish();
+        let mut objects = vec![(role::EXCHANGE, self.exchange), (role::DECISION, decision), (role::REFERENCES, references)];
+        objects.extend(self.node.map(|bytes| (role::NODE, bytes)));
+        objects.extend(self.cluster.map(|bytes| (role::CLUSTER, bytes)));
+        objects.extend(self.policy.map(|text| (role::POLICY, text.into_bytes())));
+        objects
+    }
+
+    fn from_objects(objects: &BTreeMap<String, Vec<u8>>, limits: &Limits) -> Result<Self, RecheckError> {
+        let mut d = Decoder::message(object(objects, role::DECISION)?, DECISION_DOMAIN, 4, limits)?;
+        let (verifier, now) = (d.digest("decision.verifier")?, d.uint("decision.now")?);
+        let challenge_issued = d.uint_up_to("decision.challenge_issued", 1)? == 1;
+        d.end("decision")?;
+        let mut d = Decoder::message(object(objects, role::REFERENCES)?, REFERENCES_DOMAIN, 2, limits)?;
+        let references = d.list("references", MOST_REFERENCES, |d| {
+            d.array("reference", 2)?;
+            let name = d.text("reference.name", limits.text)?.to_owned();
+            Ok((name, d.text("reference.text", limits.attachment)?.to_owned()))
+        })?;
+        d.end("references")?;
+        let policy = objects.get(role::POLICY).map(|bytes| String::from_utf8(bytes.clone()).map_err(|_| RecheckError::Policy));
+        Ok(Self {
+            exchange: object(objects, role::EXCHANGE)?.clone(),
+            verifier,
+            now,
+            challenge_issued,
+            node: objects.get(role::NODE).cloned(),
+            cluster: objects.get(role::CLUSTER).cloned(),
+            policy: policy.transpose()?,
+            references,
+        })
+    }
+}
+
+/// What the decision on one leaf rests on besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfLeaf {
+    /// Which leaf of the exchange, from 0.
+    pub index: u64,
+    /// [`encode_secrets`] of the secrets asked for that existed.
+    pub secrets: Vec<u8>,
+}
+
+impl OfLeaf {
+    /// Packs what a decision saw of the secrets; `salt` is random.
+    #[must_use]
+    pub fn new(index: u64, salt: &[u8; 32], secrets: &[SecretRecord]) -> Self {
+        Self { index, secrets: encode_secrets(salt, secrets) }
+    }
+
+    /// The objects to archive, by role.
+    #[must_use]
+    pub fn into_objects(self) -> Vec<(&'static str, Vec<u8>)> {
+        let leaf = Encoder::message(LEAF_DOMAIN, 2).uint(self.index).finish();
+        vec![(role::LEAF, leaf), (role::SECRETS, self.secrets)]
+    }
+
+    fn from_objects(objects: &BTreeMap<String, Vec<u8>>, limits: &Limits) -> Result<Self, RecheckError> {
+        let mut d = Decoder::message(object(objects, role::LEAF)?, LEAF_DOMAIN, 2, limits)?;
+        let index = d.uint("leaf.index")?;
+        d.end("leaf")?;
+        Ok(Self { index, secrets: object(objects, role::SECRETS)?.clone() })
+    }
+}
+
+fn object<'a>(objects: &'a BTreeMap<String, Vec<u8>>, role: &'static str) -> Result<&'a Vec<u8>, RecheckError> {
+    objects.get(role).ok_or(RecheckError::Missing { role })
+}
+
+/// Appraises and decides, from these bytes alone.
+fn decide_anew(shared: &Shared, of_leaf: &OfLeaf, limits: &Limits) -> Result<(Decision, Explanation), RecheckError> {
+    let batch = Unverified::parse(&shared.exchange, limits)?;
+    let node = shared.node.as_deref().map(|bytes| NodeRecord::decode(bytes, limits)).transpose()?;
+    let registration = node.map(Registration::new);
+    let cluster = shared.cluster.as_deref().map(|bytes| ClusterRecord::decode(bytes, limits)).transpose()?;
+    let cluster = cluster.map(Cluster::new).transpose().map_err(|_| RecheckError::Cluster)?;
+    let references = shared.references.iter().map(|(_, text)| Reference::parse(text)).collect::<Result<Vec<_>, _>>();
+    let policy = shared.policy.as_deref().map(|text| Policy::parse(text, &PolicyLimits::DEFAULT));
+    let context = Context {
+        verifier: shared.verifier,
+        now: shared.now,
+        challenge_issued: shared.challenge_issued,
+        registration: registration.as_ref(),
+        cluster: cluster.as_ref(),
+        references: &references.map_err(|_| RecheckError::References)?,
+        replayed: None,
+        limits: *limits,
+    };
+    let appraisal = appraise(&batch, &context);
+    let index = usize::try_from(of_leaf.index).unwrap_or(usize::MAX);
+    let leaf = appraisal.leaves().get(index).ok_or(RecheckError::NoSuchLeaf)?;
+    let secrets = decode_secrets(&of_leaf.secrets, limits)?;
+    let decision = decide(&appraisal, leaf, policy.transpose().map_err(|_| RecheckError::Policy)?.as_ref(), &secrets);
+    let explanation = Explanation::of_decision(&batch, &appraisal, leaf, &decision);
+    Ok((decision, explanation))
+}
+
+/// Why a decision cannot be taken anew.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecheckError {
+    /// The archive lacks an input.
+    #[error("the archive has no object in the role {role}: restore the archive folder from its backup")]
+    Missing {
+        /// Which.
+        role: &'static str,
+    },
+    /// An object is not the one that the entry names.
+    #[error("the object in the role {role} is not the one that the log entry names: it was altered or exchanged")]
+    OtherDigest {
+        /// Which.
+        role: String,
+    },
+    /// An input is not in its canonical form.
+    #[error("an archived input is {0}")]
+    Malformed(#[from] Malformed),
+    /// The cluster's keys don't parse.
+    #[error("the archived cluster keys are not a usable JWKS")]
+    Cluster,
+    /// The policy doesn't parse.
+    #[error("the archived policy does not compile")]
+    Policy,
+    /// A reference set doesn't parse.
+    #[error("an archived reference set does not parse")]
+    References,
+    /// The exchange has no such leaf.
+    #[error("the archived exchange has no leaf of the recorded number")]
+    NoSuchLeaf,
+}
+
+/// What deciding anew came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rechecked {
+    /// As the log entry and its archived explanation have it.
+    pub recorded: Explanation,
+    /// As it came out now.
+    pub now: Explanation,
+    /// Whether result, reason and every check are the same.
+    pub same: bool,
+}
+
+/// Decides the entry of a release or refusal anew from the archive alone.
+///
+/// # Errors
+/// Anything that keeps the decision from being taken: never "the same".
+pub fn recheck(entry: &Entry, objects: &BTreeMap<String, Vec<u8>>, limits: &Limits) -> Result<Rechecked, RecheckError> {
+    for (role, digest) in entry.objects.iter().filter(|(role, _)| role != role::CIPHERTEXT) {
+        let found = objects.get(role).map(|bytes| Digest::of(bytes));
+        if found != Some(*digest) {
+            return Err(RecheckError::OtherDigest { role: role.clone() });
+        }
+    }
+    let named: BTreeMap<String, Vec<u8>> =
+        objects.iter().filter(|(role, _)| entry.object(role).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let recorded = named.get(role::EXPLANATION).and_then(|bytes| Explanation::decode(bytes));
+    let recorded = recorded.ok_or(RecheckError::Missing { role: role::EXPLANATION })?;
+    let (decision, now) = decide_anew(&Shared::from_objects(&named, limits)?, &OfLeaf::from_objects(&named, limits)?, limits)?;
+    let kind = match decision {
+        Decision::Release(_) => EntryKind::Released,
+        Decision::Refuse(_) => EntryKind::Refused,
+    };
+    let same = recorded == now && kind == entry.kind;
+    Ok(Rechecked { recorded, now, same })
+}

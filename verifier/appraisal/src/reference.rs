@@ -1,0 +1,145 @@
+//! Reference values: which events a trusted boot extends, register by register, and how far a measured boot agrees with them.
+//!
+//! A set lists for each register that it covers either every event in order (`[[event]]`) or the total (`[pcr]`). An event counts by its
+//! digest alone; its type and text are what people read. A register that no set covers supports no claim.
+
+mod calendar;
+mod capture;
+mod compare;
+mod file;
+pub mod rules;
+
+use std::collections::BTreeMap;
+
+pub use capture::{CaptureError, capture};
+use compare::{Comparison, Outcome};
+pub use file::ReferenceError;
+use podseal_protocol::{Digest, Limits};
+
+use crate::{
+    check::{Checks, Rule},
+    claims::{Boot, Claim},
+    eventlog::{BootLog, EventLog, ReplayedEvent, describe},
+    tpm::{HashAlgorithm, PcrSet, PcrValues, quote::QuoteFacts},
+};
+
+/// A checked set of reference values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    name: String,
+    expires: u64,
+    require_secure_boot: bool,
+    covered: BTreeMap<u8, Covered>,
+}
+
+/// How a register is covered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Covered {
+    Total(Digest),
+    Events(Vec<Event>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Event {
+    digest: Digest,
+    description: String,
+}
+
+/// What was measured, and what proves it.
+#[derive(Debug, Clone, Copy)]
+pub struct MeasuredBoot<'a> {
+    /// The quoted registers.
+    pub quote: &'a QuoteFacts,
+    /// The events that replay to them; `None` where there was no log, or none that does.
+    pub log: Option<&'a BootLog<'a>>,
+    /// The bytes of that log, for describing an event that differs.
+    pub log_bytes: &'a [u8],
+}
+
+/// The same, in the form in which it is compared.
+struct Measured<'a> {
+    quoted: &'a PcrValues,
+    proved: PcrSet,
+    events: Vec<&'a ReplayedEvent>,
+    secure_boot: Claim<bool>,
+    describe: &'a dyn Fn(&ReplayedEvent) -> Option<String>,
+}
+
+/// Compares a measured boot with each set in `references` at `now` (seconds since 1970) and records the steps of the nearest one.
+///
+/// Without any set nothing is owed and the boot is not appraised. A set that does not cover PCR 0 to 3 supports no claim; one that does
+/// not cover 4, 8 and 9 besides none beyond the firmware.
+pub fn appraise_boot(references: &[Reference], boot: MeasuredBoot<'_>, now: u64, limits: &Limits, checks: &mut Checks) -> Claim<Boot> {
+    let describe = |event: &ReplayedEvent| {
+        let log = EventLog::parse(boot.log_bytes, limits).ok()?;
+        let found = log.events().iter().find(|found| found.position == event.position)?;
+        let description = describe(found, HashAlgorithm::Sha256, &event.digest.0);
+        let doubt = if description.covered { "" } else { " (so the log says; no digest covers it)" };
+        Some(description.text + doubt)
+    };
+    let measured = Measured {
+        quoted: boot.quote.pcrs(),
+        proved: boot.log.map(BootLog::verified).unwrap_or_default(),
+        events: boot.log.map(|log| log.events().collect()).unwrap_or_default(),
+        secure_boot: boot.log.map_or(Claim::NotAppraised("there is no boot log"), BootLog::secure_boot),
+        describe: &describe,
+    };
+    compare(references, &measured, now, checks)
+}
+
+fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: &mut Checks) -> Claim<Boot> {
+    let all = references.iter().map(|reference| Comparison::of(reference, measured));
+    let Some(nearest) = all.max_by_key(|comparison| comparison.nearness(now)) else {
+        return Claim::NotAppraised("no reference values are configured for the node");
+    };
+    let set = nearest.reference;
+    let origin = format!("reference set {}", set.name);
+    let in_force = checks.record_from(
+        origin.clone(),
+        &rules::NOT_EXPIRED,
+        now < set.expires,
+        format!("in force at {now}"),
+        format!("expires {}", set.expires),
+    );
+    let firmware = group(&origin, &rules::FIRMWARE, &nearest.firmware, checks);
+    let kernel = group(&origin, &rules::KERNEL, &nearest.kernel, checks);
+    let secure = !set.require_secure_boot || secure_boot(&origin, &measured.secure_boot, checks);
+    if nearest.firmware == Outcome::NotCovered {
+        return Claim::NotAppraised("the reference values do not cover PCR 0 to 3");
+    }
+    Claim::Appraised(match (in_force && secure && firmware, kernel) {
+        (false, _) => Boot::None,
+        (true, false) => Boot::Firmware,
+        (true, true) => Boot::Kernel,
+    })
+}
+
+/// Whether the group agrees. Nothing is owed for one that the set does not cover, and it does not agree either.
+fn group(origin: &str, rule: &'static Rule, outcome: &Outcome, checks: &mut Checks) -> bool {
+    match outcome {
+        Outcome::NotCovered => false,
+        Outcome::Unproved(pcr) => {
+            checks.not_appraised(rule, format!("{origin} covers PCR {pcr}, which is not quoted or has no log that replays to it"));
+            false
+        }
+        Outcome::Matches => checks.record_from(origin.to_owned(), rule, true, "the events of the set", "the same events"),
+        Outcome::Differs(difference) => {
+            checks.record_from(origin.to_owned(), rule, false, difference.expected.clone(), difference.found.clone())
+        }
+    }
+}
+
+fn secure_boot(origin: &str, found: &Claim<bool>, checks: &mut Checks) -> bool {
+    match found {
+        Claim::Appraised(on) => {
+            checks.record_from(origin.to_owned(), &rules::SECURE_BOOT, *on, "Secure Boot on", if *on { "on" } else { "off" })
+        }
+        Claim::NotAppraised(why) => {
+            checks.not_appraised(&rules::SECURE_BOOT, *why);
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

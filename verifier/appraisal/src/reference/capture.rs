@@ -1,0 +1,62 @@
+//! Deriving a reference file from the boot log of a node that somebody trusts.
+
+use std::collections::BTreeMap;
+
+use super::{
+    calendar,
+    file::{RawEvent, RawReference},
+};
+use crate::{
+    eventlog::{EventLog, LogError, covered_bytes, describe},
+    tpm::{HashAlgorithm, PcrSet},
+};
+use podseal_protocol::{Digest, Limits};
+
+/// Longest text taken into the file instead of its digest, in bytes.
+const LONGEST_TEXT: usize = 4096;
+
+/// Why no reference file can be derived.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// The log is not one.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The time of expiry has no RFC 3339 form.
+    #[error("expiry at {0} seconds since 1970 is beyond the year 9999: choose an earlier one")]
+    Expires(u64),
+    /// The file could not be written as TOML.
+    #[error("the reference file cannot be written: {0}")]
+    Toml(String),
+}
+
+/// The reference file for `registers` as the boot log `log` has them: every event with its text where its digest is the hash of that
+/// text, and a register without events by its total. Whoever applies the file vouches for the node that the log is of.
+///
+/// # Errors
+/// [`CaptureError`].
+pub fn capture(log: &[u8], registers: PcrSet, name: &str, expires: u64, limits: &Limits) -> Result<String, CaptureError> {
+    let bank = HashAlgorithm::Sha256;
+    let log = EventLog::parse(log, limits)?;
+    let mut event = Vec::new();
+    for found in log.events().iter().filter(|event| event.is_extended()) {
+        let Some(pcr) = u8::try_from(found.pcr).ok().filter(|pcr| registers.contains(*pcr)) else {
+            continue;
+        };
+        let digest = log.digest(found, bank).ok_or(LogError::NoBank { bank: bank.name() })?;
+        let hex = digest.try_into().map(|digest| Digest(digest).to_string()).map_err(|_| LogError::Digests { position: found.position })?;
+        let text = covered_bytes(found, bank, digest).filter(|bytes| (1..=LONGEST_TEXT).contains(&bytes.len())).and_then(readable);
+        let about = text.is_none().then(|| describe(found, bank, digest).text);
+        let digest = text.is_none().then_some(hex);
+        event.push(RawEvent { pcr, kind: found.kind.name().map(str::to_owned), digest, text, about });
+    }
+    let silent = registers.iter().filter(|pcr| event.iter().all(|event| event.pcr != *pcr));
+    let pcr: BTreeMap<_, _> = silent.map(|pcr| (pcr.to_string(), Digest([0; 32]).to_string())).collect();
+    let expires = calendar::from_unix(expires).ok_or(CaptureError::Expires(expires))?;
+    let raw = RawReference { name: name.to_owned(), expires, require_secure_boot: false, pcr, event };
+    toml::to_string(&raw).map_err(|error| CaptureError::Toml(error.to_string()))
+}
+
+fn readable(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.chars().all(|c| c.is_ascii_graphic() || c == ' ').then(|| text.to_owned())
+}

@@ -1,0 +1,132 @@
+//! The attestation key: what its public area must say before anything that it signs counts.
+//!
+//! TPM 2.0 Library Specification, Part 1, 33 and Part 2, 8.3: a restricted signing key signs only what the TPM itself made, and only a
+//! key that the TPM made and never lets go says something about this TPM.
+
+use super::HashAlgorithm;
+use super::structures::{Attributes, KeyParameters, Name, Public, Scheme};
+use crate::check::{Checks, Rule};
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use std::sync::Arc;
+
+/// The key is RSA-2048 with exponent 65537, its scheme RSASSA with SHA-256, its name algorithm SHA-256.
+pub static AK_TYPE: Rule = Rule {
+    name: "ak.type",
+    spec: "TCG TPM 2.0 Part 2, 12.2.4",
+    remedy: "Create the AK as RSA-2048, RSASSA with SHA-256, name algorithm SHA-256, and enrol the node again.",
+};
+/// The key signs only what the TPM made.
+pub static AK_RESTRICTED: Rule = Rule {
+    name: "ak.restricted",
+    spec: "TCG TPM 2.0 Part 2, 8.3.3.9",
+    remedy: "Create the AK with the attribute restricted: an unrestricted key signs any bytes, a forged quote too.",
+};
+/// The key signs.
+pub static AK_SIGN: Rule = Rule { name: "ak.sign", spec: "TCG TPM 2.0 Part 2, 8.3.3.11", remedy: "Create the AK with the attribute sign." };
+/// The key does not decrypt.
+pub static AK_NOT_DECRYPT: Rule =
+    Rule { name: "ak.not_decrypt", spec: "TCG TPM 2.0 Part 2, 8.3.3.10", remedy: "Create the AK without the attribute decrypt." };
+/// The key never leaves its TPM.
+pub static AK_FIXED_TPM: Rule = Rule {
+    name: "ak.fixed_tpm",
+    spec: "TCG TPM 2.0 Part 2, 8.3.3.2",
+    remedy: "Create the AK with the attribute fixedTPM: a key that can be duplicated may be used on another machine.",
+};
+/// The key never gets another parent.
+pub static AK_FIXED_PARENT: Rule =
+    Rule { name: "ak.fixed_parent", spec: "TCG TPM 2.0 Part 2, 8.3.3.4", remedy: "Create the AK with the attribute fixedParent." };
+/// The TPM made the private part.
+pub static AK_SENSITIVE_DATA_ORIGIN: Rule = Rule {
+    name: "ak.sensitive_data_origin",
+    spec: "TCG TPM 2.0 Part 2, 8.3.3.5",
+    remedy: "Let the TPM make the AK: a private key that came from outside has copies.",
+};
+
+/// What every AK owes.
+pub static RULES: [&Rule; 7] =
+    [&AK_TYPE, &AK_RESTRICTED, &AK_SIGN, &AK_NOT_DECRYPT, &AK_FIXED_TPM, &AK_FIXED_PARENT, &AK_SENSITIVE_DATA_ORIGIN];
+
+/// `TPM_ALG_RSASSA` with `TPM_ALG_SHA256`.
+const RSASSA_SHA256: Scheme = Scheme { algorithm: 0x0014, hash: Some(0x000b) };
+
+/// An AK whose public area passed every rule, ready to verify. Cloning is cheap; keep it and no quote parses the key again.
+#[derive(Debug, Clone)]
+pub struct AkPublic {
+    name: Name,
+    key: Arc<ParsedPublicKey>,
+}
+
+impl AkPublic {
+    /// The object's name, which credentials and the registry go by.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Whether `signature` is RSASSA-PKCS1-v1_5 with SHA-256 of `message` under this key.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verify_sig(message, signature).is_ok()
+    }
+}
+
+/// Appraises the AK's `TPMT_PUBLIC` (without size prefix).
+///
+/// Records each of [`RULES`]; only a key that passes all comes back. Bytes that are no public area fail `ak.type`, the rest stays owed.
+pub fn appraise_ak(tpmt_public: &[u8], checks: &mut Checks) -> Option<AkPublic> {
+    const WANTED: &str = "RSA-2048 with exponent 65537, RSASSA sha256, name algorithm sha256";
+    let public = match Public::parse(tpmt_public) {
+        Ok(public) => public,
+        Err(error) => {
+            checks.record(&AK_TYPE, false, WANTED, error.to_string());
+            return None;
+        }
+    };
+    let key = verifying_key(&public);
+    let mut holds = checks.record(&AK_TYPE, key.is_some(), WANTED, describe(&public));
+    for (rule, attribute, wanted, name) in [
+        (&AK_RESTRICTED, Attributes::RESTRICTED, true, "restricted"),
+        (&AK_SIGN, Attributes::SIGN, true, "sign"),
+        (&AK_NOT_DECRYPT, Attributes::DECRYPT, false, "decrypt"),
+        (&AK_FIXED_TPM, Attributes::FIXED_TPM, true, "fixedTPM"),
+        (&AK_FIXED_PARENT, Attributes::FIXED_PARENT, true, "fixedParent"),
+        (&AK_SENSITIVE_DATA_ORIGIN, Attributes::SENSITIVE_DATA_ORIGIN, true, "sensitiveDataOrigin"),
+    ] {
+        let found = public.attributes.has(attribute);
+        holds &=
+            checks.record(rule, found == wanted, format!("{name} {}", set_or_clear(wanted)), format!("{name} {}", set_or_clear(found)));
+    }
+    Some(AkPublic { name: public.name(), key: Arc::new(key?) }).filter(|_| holds)
+}
+
+fn verifying_key(public: &Public<'_>) -> Option<ParsedPublicKey> {
+    let KeyParameters::Rsa { bits: 2048, exponent: 65_537, modulus } = public.key else { return None };
+    if public.name_algorithm != HashAlgorithm::Sha256 || public.scheme != Some(RSASSA_SHA256) || !is_2048_bits(modulus) {
+        return None;
+    }
+    RsaPublicKeyComponents { n: modulus, e: &[1, 0, 1] }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()
+}
+
+/// The library takes an even modulus and one with leading zeros for keys.
+fn is_2048_bits(modulus: &[u8]) -> bool {
+    modulus.len() == 256 && modulus.first().is_some_and(|top| top & 0x80 != 0) && modulus.last().is_some_and(|low| low & 1 == 1)
+}
+
+fn describe(public: &Public<'_>) -> String {
+    let key = match public.key {
+        KeyParameters::Rsa { bits, exponent, modulus } => {
+            format!("RSA-{bits} with exponent {exponent} and {} bytes of modulus", modulus.len())
+        }
+        KeyParameters::Ecc { curve, .. } => format!("ECC on curve {curve:#06x}"),
+    };
+    let scheme = match public.scheme {
+        Some(Scheme { algorithm, hash: Some(hash) }) => format!("scheme {algorithm:#06x} with hash {hash:#06x}"),
+        Some(Scheme { algorithm, hash: None }) => format!("scheme {algorithm:#06x}"),
+        None => "no scheme".to_owned(),
+    };
+    format!("{key}, {scheme}, name algorithm {}", public.name_algorithm.name())
+}
+
+fn set_or_clear(set: bool) -> &'static str {
+    if set { "set" } else { "clear" }
+}
