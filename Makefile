@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 export CARGO_TERM_COLOR ?= auto
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-BINARIES := --bin podseal-verifier --bin podseal-node-attester --bin podseal
 .PHONY: help setup build demo playground playground-down test fmt clippy unit e2e bench fuzz deny mutation
 
 help: ## what there is
@@ -13,8 +13,7 @@ setup: ## install what is missing (Debian packages, Rust toolchain)
 	@scripts/setup
 
 build: setup ## every program: daemons, CLI, and what runs inside containers
-	cargo build --quiet $(BINARIES)
-	cargo build --quiet --package podseal-swtpm-tests --bins
+	cargo build --quiet --workspace --bins
 	scripts/static-build
 
 demo: build ## one attested container gets its password; six others don't
@@ -35,15 +34,14 @@ clippy: setup
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
 unit: build ## everything but the end-to-end tests
-	cargo test --workspace --exclude podseal-swtpm-tests
-	cargo test --package podseal-swtpm-tests --lib --bins --test house
+	cargo test --workspace --lib --bins --test '[!e]*' --test 'e[!2]*'
+	cargo test --workspace --doc
 
 e2e: build ## real TPM, real containers, shipped programs
-	scripts/as-root cargo test --package podseal-swtpm-tests --test e2e
+	scripts/e2e
 
 bench: setup ## figures, with raw samples in target/bench/
-	cargo build --quiet --release $(BINARIES)
-	cargo build --quiet --release --package podseal-swtpm-tests --bins
+	cargo build --quiet --release --workspace --bins
 	scripts/static-build
 	cargo bench --quiet --package podseal-appraisal --bench appraise
 	scripts/as-root target/release/podseal-bench

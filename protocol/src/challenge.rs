@@ -119,6 +119,21 @@ impl Challenge {
 }
 
 /// A challenge as received: well-formed, and nothing more known about it until [`ReceivedChallenge::issued_under`] has said yes.
+/// It exists only together with the bytes that were received:
+///
+/// ```compile_fail,E0451
+/// # use podseal_protocol::{Challenge, ReceivedChallenge};
+/// fn forge(fields: Challenge) -> ReceivedChallenge {
+///     ReceivedChallenge { bytes: Vec::new(), fields }
+/// }
+/// ```
+///
+/// ```
+/// # use podseal_protocol::{Limits, ReceivedChallenge, cbor::Malformed};
+/// fn receive(bytes: &[u8]) -> Result<ReceivedChallenge, Malformed> {
+///     ReceivedChallenge::parse(bytes, &Limits::DEFAULT)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedChallenge {
     bytes: Vec<u8>,

@@ -28,7 +28,17 @@ const SPKI_PREFIX: [u8; 26] = [
     0x07, 0x03, 0x42, 0x00,
 ];
 
-/// A point on P-256, uncompressed.
+/// A point on P-256, uncompressed. Bytes become one only by way of the curve's equation:
+///
+/// ```compile_fail,E0423
+/// use podseal_protocol::key::PublicKey;
+/// let unchecked = PublicKey([4; 65]);
+/// ```
+///
+/// ```
+/// use podseal_protocol::key::PublicKey;
+/// assert_eq!(PublicKey::from_bytes(&[4; 65]), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey([u8; PUBLIC_KEY_LENGTH]);
 
@@ -70,7 +80,21 @@ impl PublicKey {
     }
 }
 
-/// A P-256 key that signs; deterministic (RFC 6979), wiped when dropped.
+/// A P-256 key that signs; deterministic (RFC 6979), wiped when dropped. It cannot be shown:
+///
+/// ```compile_fail,E0277
+/// # use podseal_protocol::key::SecretKey;
+/// fn show(key: &SecretKey) -> String {
+///     format!("{key:?}")
+/// }
+/// ```
+///
+/// ```
+/// # use podseal_protocol::key::SecretKey;
+/// fn show(key: &SecretKey) -> String {
+///     format!("{:?}", key.public())
+/// }
+/// ```
 pub struct SecretKey(SigningKey);
 
 impl SecretKey {
@@ -201,7 +225,18 @@ impl From<Malformed> for KeyError {
     }
 }
 
-/// A key that the pinned root has certified for one use. Made only by [`CertifiedKey::verify`].
+/// A key that the pinned root has certified for one use. Made only by [`CertifiedKey::verify`]:
+///
+/// ```compile_fail,E0423
+/// use podseal_protocol::key::CertifiedKey;
+/// let forged = CertifiedKey(vec![4; 65]);
+/// ```
+///
+/// ```
+/// use podseal_protocol::{Digest, Limits, key::{CertifiedKey, KeyUse}};
+/// let forged = CertifiedKey::verify(&[4; 65], &Digest([0; 32]), KeyUse::Receipt, None, &Limits::DEFAULT);
+/// assert!(forged.is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertifiedKey(Vec<u8>);
 

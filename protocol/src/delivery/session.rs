@@ -10,7 +10,28 @@ use crate::{
     seal::{OpeningKey, SecretFile, decode_secrets, delivery_info},
 };
 
-/// One container's session: the key and salt born in it, and how far its sequence has come.
+/// One container's session: the key and salt born in it, and how far its sequence has come. Only [`Session::take`] moves it on:
+///
+/// ```compile_fail,E0616
+/// # use podseal_protocol::delivery::Session;
+/// fn take_again(session: &mut Session) {
+///     session.last_sequence = 0;
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use podseal_protocol::delivery::Session;
+/// fn show(session: &Session) -> String {
+///     format!("{session:?}")
+/// }
+/// ```
+///
+/// ```
+/// # use podseal_protocol::delivery::Session;
+/// fn tell(session: &Session) -> &[u8; 32] {
+///     session.salt()
+/// }
+/// ```
 pub struct Session {
     verifier: Digest,
     key: OpeningKey,

@@ -1,5 +1,7 @@
 //! Every message that is ever parsed, as a pair of bytes: what came in, and what its value encodes to again.
 
+use std::sync::LazyLock;
+
 use podseal_protocol::{
     Digest, Leaf, Limits, PodSet, ReceivedChallenge,
     cbor::{Encoder, Malformed},
@@ -77,7 +79,12 @@ fn secrets(content: &[u8], limits: &Limits) -> Result<Vec<u8>, Malformed> {
 }
 
 /// All of them.
-pub(crate) fn all() -> Vec<Codec> {
+pub(crate) fn all() -> &'static [Codec] {
+    static ALL: LazyLock<Vec<Codec>> = LazyLock::new(make);
+    &ALL
+}
+
+fn make() -> Vec<Codec> {
     let statement_bytes = {
         let key = f::receipt_key().public();
         Encoder::message("podseal.key.v1", 5).text("receipt").bytes(key.as_bytes()).uint(f::NOW).uint(f::NOW + 1000).finish()
@@ -104,8 +111,8 @@ pub(crate) fn all() -> Vec<Codec> {
     ]
 }
 
-pub(crate) fn of(domain: &str) -> Codec {
-    all().into_iter().find(|codec| codec.domain == domain).unwrap()
+pub(crate) fn of(domain: &str) -> &'static Codec {
+    all().iter().find(|codec| codec.domain == domain).unwrap()
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn domains_disjoint_in_every_decoder() {
     let info = delivery_info(&f::verifier(), &Digest::of(b""), &Digest::of(b""));
     let import = import_info(&f::verifier(), "payments/db");
     let codecs = codecs::all();
-    for codec in &codecs {
+    for codec in codecs {
         let others = codecs.iter().filter(|other| other.domain != codec.domain).flat_map(|other| &other.samples);
         for bytes in others.chain([&context, &info, &import]) {
             assert!((codec.again)(bytes, &LIMITS).is_err(), "{} took {bytes:02x?}", codec.domain);
@@ -75,7 +75,7 @@ fn domains_disjoint_in_every_decoder() {
 #[test]
 fn domains_disjoint_with_equal_fields() {
     let codecs = codecs::all();
-    for codec in &codecs {
+    for codec in codecs {
         let domains = codecs.iter().map(|other| other.domain).chain(NEVER_PARSED);
         for other in domains.chain(["", "podseal", "PODSEAL"]).filter(|other| *other != codec.domain) {
             for sample in &codec.samples {

@@ -239,10 +239,10 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400)) {
         for codec in codecs::all() {
-            canonical(&codec, &bytes)?;
+            canonical(codec, &bytes)?;
             // The same behind a good opening, so that it gets further than the domain.
             let opening = &codec.samples[0][..codec.domain.len() + 3];
-            canonical(&codec, &[opening, &bytes].concat())?;
+            canonical(codec, &[opening, &bytes].concat())?;
         }
         let _ = decode_secrets(&bytes, &LIMITS);
     }
@@ -250,7 +250,7 @@ proptest! {
     #[test]
     fn mutations_never_panic(which in any::<prop::sample::Index>(), edits in vec(edit(), 1..4)) {
         let codecs = codecs::all();
-        let codec = which.get(&codecs);
+        let codec = which.get(codecs);
         for sample in &codec.samples {
             let altered = edits.iter().fold(sample.clone(), |bytes, edit| edit.apply(bytes));
             canonical(codec, &altered)?;

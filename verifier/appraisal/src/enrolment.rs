@@ -29,11 +29,7 @@ pub static CLUSTER: Rule = Rule {
     remedy: "Add the cluster first (podseal cluster add), or correct node.cluster in the attester's configuration.",
 };
 /// The evidence profile is one that we appraise.
-pub static PROFILE: Rule = Rule {
-    name: "join.profile",
-    spec: "docs/PROTOCOL.md, evidence",
-    remedy: "Enrol with the profile tpm.",
-};
+pub static PROFILE: Rule = Rule { name: "join.profile", spec: "docs/PROTOCOL.md, evidence", remedy: "Enrol with the profile tpm." };
 /// The token is one that we made.
 pub static TOKEN_KNOWN: Rule = Rule {
     name: "join.token_known",
@@ -47,29 +43,17 @@ pub static TOKEN_UNSPENT: Rule = Rule {
     remedy: "A token lets one node in: create another (podseal node join-token), and find out who used this one.",
 };
 /// It has not expired.
-pub static TOKEN_LIVES: Rule = Rule {
-    name: "join.token_expired",
-    spec: "docs/PROTOCOL.md, join",
-    remedy: "Create a new token (podseal node join-token).",
-};
+pub static TOKEN_LIVES: Rule =
+    Rule { name: "join.token_expired", spec: "docs/PROTOCOL.md, join", remedy: "Create a new token (podseal node join-token)." };
 /// It is for this cluster.
-pub static TOKEN_CLUSTER: Rule = Rule {
-    name: "join.token_cluster",
-    spec: "docs/PROTOCOL.md, join",
-    remedy: "Create a token for the node's cluster.",
-};
+pub static TOKEN_CLUSTER: Rule =
+    Rule { name: "join.token_cluster", spec: "docs/PROTOCOL.md, join", remedy: "Create a token for the node's cluster." };
 /// It is for this node.
-pub static TOKEN_NODE: Rule = Rule {
-    name: "join.token_node",
-    spec: "docs/PROTOCOL.md, join",
-    remedy: "Create a token for this node, or one for any node.",
-};
+pub static TOKEN_NODE: Rule =
+    Rule { name: "join.token_node", spec: "docs/PROTOCOL.md, join", remedy: "Create a token for this node, or one for any node." };
 /// No node of this name, EK or AK is enrolled.
-pub static NODE_NEW: Rule = Rule {
-    name: "join.node_new",
-    spec: "docs/ARCHITECTURE.md, nodes",
-    remedy: "Choose another name, or enrol each machine once.",
-};
+pub static NODE_NEW: Rule =
+    Rule { name: "join.node_new", spec: "docs/ARCHITECTURE.md, nodes", remedy: "Choose another name, or enrol each machine once." };
 /// Not too many nodes wait for approval.
 pub static PENDING: Rule = Rule {
     name: "join.pending",
@@ -246,3 +230,6 @@ pub fn is_node_name(name: &str) -> bool {
     let label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inner);
     name.len() <= 253 && name.split('.').all(label)
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,7 +144,7 @@ impl OfLeaf {
 }
 
 fn object<'a>(objects: &'a BTreeMap<String, Vec<u8>>, role: &'static str) -> Result<&'a Vec<u8>, RecheckError> {
-    objects.get(role).ok_or(RecheckError::Missing { role })
+    objects.get(role).ok_or_else(|| RecheckError::Missing { role: role.to_owned() })
 }
 
 /// Appraises and decides, from these bytes alone.
@@ -182,7 +182,7 @@ pub enum RecheckError {
     #[error("the archive has no object in the role {role}: restore the archive folder from its backup")]
     Missing {
         /// Which.
-        role: &'static str,
+        role: String,
     },
     /// An object is not the one that the entry names.
     #[error("the object in the role {role} is not the one that the log entry names: it was altered or exchanged")]
@@ -202,6 +202,9 @@ pub enum RecheckError {
     /// A reference set doesn't parse.
     #[error("an archived reference set does not parse")]
     References,
+    /// The recorded result doesn't parse.
+    #[error("the archived explanation is none: it was not written by a verifier of this version")]
+    Explanation,
     /// The exchange has no such leaf.
     #[error("the archived exchange has no leaf of the recorded number")]
     NoSuchLeaf,
@@ -224,15 +227,14 @@ pub struct Rechecked {
 /// Anything that keeps the decision from being taken: never "the same".
 pub fn recheck(entry: &Entry, objects: &BTreeMap<String, Vec<u8>>, limits: &Limits) -> Result<Rechecked, RecheckError> {
     for (role, digest) in entry.objects.iter().filter(|(role, _)| role != role::CIPHERTEXT) {
-        let found = objects.get(role).map(|bytes| Digest::of(bytes));
-        if found != Some(*digest) {
+        let bytes = objects.get(role).ok_or_else(|| RecheckError::Missing { role: role.clone() })?;
+        if Digest::of(bytes) != *digest {
             return Err(RecheckError::OtherDigest { role: role.clone() });
         }
     }
     let named: BTreeMap<String, Vec<u8>> =
         objects.iter().filter(|(role, _)| entry.object(role).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let recorded = named.get(role::EXPLANATION).and_then(|bytes| Explanation::decode(bytes));
-    let recorded = recorded.ok_or(RecheckError::Missing { role: role::EXPLANATION })?;
+    let recorded = Explanation::decode(object(&named, role::EXPLANATION)?).ok_or(RecheckError::Explanation)?;
     let (decision, now) = decide_anew(&Shared::from_objects(&named, limits)?, &OfLeaf::from_objects(&named, limits)?, limits)?;
     let kind = match decision {
         Decision::Release(_) => EntryKind::Released,

@@ -2,7 +2,7 @@
 
 pub mod pinned;
 
-#[allow(missing_docs, unreachable_pub, clippy::all)]
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 mod generated {
     tonic::include_proto!("podseal.v1");
 }

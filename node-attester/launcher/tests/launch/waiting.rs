@@ -184,8 +184,8 @@ fn sigterm_while_waiting_as_pid_1() {
 }
 
 #[test]
-fn stop_signal_pending_at_the_end_wins_over_the_application() {
-    let Some(container) = Container::new("stop_signal_pending_at_the_end_wins_over_the_application") else { return };
+fn stop_signal_wins_over_the_reply() {
+    let Some(container) = Container::new("stop_signal_wins_over_the_reply") else { return };
     let honest = container.honest(&[], &[]);
     let (sender, pid) = std::sync::mpsc::channel::<Pid>();
     let _attester = container.attester(vec![Box::new(move |request| {

@@ -8,7 +8,7 @@ const CAPTURE: &str = "if the change was meant, capture new reference values on 
 /// The set of reference values is still in force.
 pub static NOT_EXPIRED: Rule = Rule {
     name: "reference.not_expired",
-    spec: "RFC 9334, 8.3; Podseal DESIGN, 6",
+    spec: "RFC 9334, 8.3; docs/ARCHITECTURE.md, reference values",
     remedy: "review the reference values and apply them again with a later expires",
 };
 /// PCR 0 to 3 are as the set has them.

@@ -47,7 +47,7 @@ pub static EXPIRED: Rule = Rule {
     remedy: "read the token anew for each request: the kubelet refreshes the file at 80 % of its lifetime",
 };
 /// Made for ten minutes at most.
-pub static LIFETIME: Rule = Rule { name: "token.lifetime", spec: "Podseal DESIGN, 5", remedy: PROJECT };
+pub static LIFETIME: Rule = Rule { name: "token.lifetime", spec: "docs/ARCHITECTURE.md, pods", remedy: PROJECT };
 /// The subject agrees with the Kubernetes claims.
 pub static SUBJECT: Rule = Rule { name: "token.subject", spec: "RFC 7519, 4.1.2; Kubernetes service accounts, subject", remedy: JWS };
 /// Bound to a pod.

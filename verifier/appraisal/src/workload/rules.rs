@@ -18,7 +18,7 @@ pub static ENV_UNIQUE: Rule =
 /// The launcher is told to trust this verifier and no other.
 pub static VERIFIER_PINNED: Rule = Rule {
     name: "spec.verifier_pinned",
-    spec: "Podseal DESIGN, 2: seal",
+    spec: "docs/ARCHITECTURE.md, pods",
     remedy: "start the container with: podseal-launch --verifier ID -- …, once, with this verifier's id",
 };
 /// The pod set is what its encoding demands.

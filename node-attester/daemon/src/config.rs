@@ -1,0 +1,230 @@
+//! Configuration in two phases: the file as written ([`raw`]), then [`Config`], checked before anything is opened.
+//!
+//! ```toml
+//! [node]
+//! name = "node-a"                       # under which the verifier registers it
+//! cluster = "prod-eu"                   # as in `podseal cluster add`
+//! uid = "6f1c…"                         # metadata.uid of the node object
+//! boot_id = "/proc/sys/kernel/random/boot_id"
+//!
+//! [verifier]
+//! address = "https://verifier.example:7443"
+//! id = "…"                              # 64 hexadecimal digits: SHA-256 of the root's SPKI
+//!
+//! [tpm]
+//! tcti = "device:/dev/tpmrm0"           # or swtpm:host=HOST,port=PORT
+//! ak_state = "/var/lib/podseal/ak"      # written by `enroll`, mode 0600
+//! event_log = "/sys/kernel/security/tpm0/binary_bios_measurements"
+//! pcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+//! ek_intermediates = "/etc/podseal/ek-intermediates.pem"   # optional
+//!
+//! [runtime]
+//! socket = "/run/containerd/containerd.sock"
+//!
+//! [workload]
+//! directory = "/run/podseal"            # bind-mounted read-only to /podseal: attester.sock, launch, secrets/
+//! launcher = "/run/podseal/launch"
+//!
+//! [limits]                              # optional, as is each key
+//! connections = 256
+//! frame_ms = 5000                       # for the launcher to send its request, and to take its reply
+//! identify_ms = 5000
+//! round_ms = 30000                      # from the request to the verifier's answer
+//! connect_ms = 3000                     # TCP and TLS to the verifier
+//! call_ms = 10000                       # one call to the verifier
+//! secrets_bytes = 8388608               # size of the tmpfs at /podseal/secrets
+//!
+//! [log]                                 # optional
+//! format = "text"                       # or json
+//! ```
+
+mod raw;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use podseal_protocol::{Digest, Limits};
+use podseal_wire::pinned::Timeouts;
+
+use raw::{Keyed, RawConfig};
+
+/// What is wrong with a configuration, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{file}: {problem}: create it, or name another with --config")]
+    Unreadable {
+        /// Which file.
+        file: String,
+        /// What the operating system said.
+        problem: std::io::Error,
+    },
+    /// Not TOML, a key that is not known, one that is missing, or one of another type.
+    #[error("{file}:{line}: {problem}: correct it; `podseal-node-attester check-config` checks again")]
+    Syntax {
+        /// Which file.
+        file: String,
+        /// Which line, from 1.
+        line: usize,
+        /// What the parser said.
+        problem: String,
+    },
+    /// A value that cannot be meant.
+    #[error("{file}:{line}: {key}: found {found:?}, wanted {wanted}: {remedy}")]
+    Value {
+        /// Which file.
+        file: String,
+        /// Which line, from 1.
+        line: usize,
+        /// Which key.
+        key: &'static str,
+        /// What stands there.
+        found: String,
+        /// What has to stand there.
+        wanted: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Who this node is.
+    pub node: Node,
+    /// Where the verifier is, and which.
+    pub verifier: Verifier,
+    /// The TPM and what belongs to it.
+    pub tpm: Tpm,
+    /// The container runtime's CRI socket.
+    pub runtime_socket: PathBuf,
+    /// What containers see at `/podseal`.
+    pub workload: Workload,
+    /// Limits and deadlines.
+    pub bounds: Bounds,
+    /// Log lines as JSON.
+    pub log_json: bool,
+}
+
+/// Who this node is.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Registered name.
+    pub name: String,
+    /// Cluster that it belongs to.
+    pub cluster: String,
+    /// UID of the node object.
+    pub uid: String,
+    /// File with the kernel's boot id.
+    pub boot_id: PathBuf,
+}
+
+/// The verifier.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    /// `https://HOST:PORT`.
+    pub address: String,
+    /// `h(SPKI of its root)`.
+    pub id: Digest,
+    /// For connecting and for one call.
+    pub timeouts: Timeouts,
+}
+
+/// The TPM.
+#[derive(Debug, Clone)]
+pub struct Tpm {
+    /// How to reach it.
+    pub tcti: Tcti,
+    /// File with the AK, wrapped by the TPM.
+    pub ak_state: PathBuf,
+    /// The firmware's event log.
+    pub event_log: PathBuf,
+    /// Registers to be quoted, ascending, at least one.
+    pub pcrs: Vec<u8>,
+    /// PEM certificates between the EK's and its root, where the TPM holds only the EK's.
+    pub ek_intermediates: Option<PathBuf>,
+}
+
+/// A way to reach a TPM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tcti {
+    /// A character device; the kernel's resource manager is `/dev/tpmrm0`.
+    Device(PathBuf),
+    /// A software TPM's TCP port; its control port is the next one.
+    Swtpm {
+        /// Host name or address.
+        host: String,
+        /// Command port.
+        port: u16,
+    },
+}
+
+/// What containers see at `/podseal`.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// The host directory: `attester.sock`, the launcher and the empty directory `secrets`.
+    pub directory: PathBuf,
+    /// The launcher, on the attester's own mount.
+    pub launcher: PathBuf,
+}
+
+impl Workload {
+    /// The socket on which launchers ask.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("attester.sock")
+    }
+}
+
+/// Limits and deadlines.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// For parsing.
+    pub limits: Limits,
+    /// Launchers at a time.
+    pub connections: usize,
+    /// For one frame, in or out.
+    pub frame: Duration,
+    /// For asking the runtime who a process is, once.
+    pub identify: Duration,
+    /// From the request to the verifier's answer.
+    pub round: Duration,
+    /// Size of the tmpfs for secrets, in bytes.
+    pub secrets_bytes: u64,
+}
+
+impl Config {
+    /// Reads and checks a configuration file; opens nothing that it names.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|problem| ConfigError::Unreadable { file: file.clone(), problem })?;
+        Self::parse(&file, &text)
+    }
+
+    /// Checks the text of a configuration; `file` is named in errors.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let line_of = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+        let raw: RawConfig = toml::from_str(text).map_err(|e| ConfigError::Syntax {
+            file: file.to_owned(),
+            line: line_of(e.span().map_or(0, |span| span.start)),
+            problem: e.message().replace('\n', " "),
+        })?;
+        raw.check().map_err(|Keyed { at, key, found, wanted, remedy }| ConfigError::Value {
+            file: file.to_owned(),
+            line: line_of(at),
+            key,
+            found,
+            wanted,
+            remedy,
+        })
+    }
+}

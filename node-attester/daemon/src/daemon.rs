@@ -1,0 +1,95 @@
+//! The running attester: opens what the configuration names, serves until it is told to stop, and leaves nothing behind.
+
+use std::{io, io::Write as _, sync::Arc};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+
+use crate::{
+    client::{Challenges, Client, ClientError},
+    config::Config,
+    enrol::owner_config,
+    identify::{Identifier, Launcher},
+    owner::{Owner, TpmError},
+    round::Rounds,
+    sessions::Sessions,
+    socket::{self, Desk, DirectoryError},
+};
+
+/// Why the attester does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The operating system refuses something.
+    #[error("{step}: {problem}")]
+    System {
+        /// What.
+        step: &'static str,
+        /// What it said.
+        problem: io::Error,
+    },
+    /// The node is not enrolled, or its key's file is not to be trusted.
+    #[error(transparent)]
+    Tpm(TpmError),
+    /// The channel to the verifier cannot be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// There is no workload socket.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+fn system(step: &'static str) -> impl Fn(io::Error) -> RunError {
+    move |problem| RunError::System { step, problem }
+}
+
+/// Serves until SIGTERM or SIGINT. Prints `ready` when launchers can connect; the verifier may still be away then.
+///
+/// # Errors
+/// Why it cannot serve.
+pub async fn run(config: Config) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(system("SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(system("SIGINT"))?;
+    let Config { node, verifier, runtime_socket, workload, bounds, .. } = config.clone();
+
+    let owner = Owner::start(owner_config(&config)).map_err(system("thread for the TPM"))?;
+    match owner.ak_name().await {
+        Ok(_) => {}
+        // It may come back; what is wrong with the key's file does not go away.
+        Err(error @ (TpmError::Unreachable { .. } | TpmError::Command { .. })) => tracing::warn!(%error, "pods wait until the TPM answers"),
+        Err(error) => return Err(RunError::Tpm(error)),
+    }
+    let client = Client::new(&verifier, &node.name, bounds.limits)?;
+    let challenges = Arc::new(Challenges::new(client.clone()));
+    let (rounds, queue) = mpsc::channel(bounds.connections);
+    let round = Rounds {
+        node: node.name.clone(),
+        verifier: verifier.id,
+        boot_id: node.boot_id.clone(),
+        owner,
+        client,
+        challenges: Arc::clone(&challenges),
+        limits: bounds.limits,
+    };
+    let launcher = Launcher::new(workload.launcher.clone());
+    let identifier = Identifier { runtime_socket, launcher, deadline: bounds.identify, limits: bounds.limits };
+    let desk = Desk { node, bounds, identifier, sessions: Sessions::default(), rounds };
+
+    let (listener, file) = socket::listen(&workload)?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move { challenges.keep_fresh().await });
+    tokio::spawn(Arc::new(round).run(queue));
+    let serving = tokio::spawn(socket::serve(listener, Arc::new(desk), stopped));
+    tracing::info!(socket = %workload.socket().display(), verifier = %verifier.id, "serving");
+    writeln!(io::stdout(), "ready").map_err(system("stdout"))?;
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    drop(file);
+    stop.send_replace(true);
+    serving.await.map_err(|e| RunError::System { step: "sessions", problem: e.into() })
+}

@@ -1,0 +1,16 @@
+//! The node attester: identifies pods by kernel and runtime, and binds them to hardware evidence.
+//!
+//! The one path of a release is [`round`]; who may take it is decided in [`identify`]. Nothing here sees a secret: deliveries are sealed
+//! to keys that were born in the containers.
+
+pub mod claim;
+pub mod client;
+pub mod config;
+pub mod daemon;
+pub mod enrol;
+pub mod identify;
+pub mod owner;
+pub mod place;
+pub mod round;
+pub mod sessions;
+pub mod socket;

@@ -1,0 +1,238 @@
+//! The TPM's owner: one thread that alone talks to the device. Jobs come by channel, one at a time.
+//!
+//! A job that fails closes the device; the next one opens it anew. So a TPM that went away and came back needs no restart.
+
+mod ak_state;
+mod quote;
+mod tpm;
+
+use std::{io, path::PathBuf};
+
+use podseal_protocol::{Digest, Limits, evidence::Part};
+use tokio::sync::{mpsc, oneshot};
+use tss_esapi::constants::Tss2ResponseCodeKind;
+
+use crate::config::Tcti;
+use tpm::Tpm;
+
+/// Jobs that may wait before a caller has to.
+const WAITING: usize = 4;
+/// The TPM libraries need little; the default would be 2 MiB.
+const STACK: usize = 512 << 10;
+
+/// Why the TPM did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum TpmError {
+    /// It cannot be reached.
+    #[error("TPM {tcti}: {problem}: start it, or correct tpm.tcti; the next request tries again")]
+    Unreachable {
+        /// Where it was looked for.
+        tcti: String,
+        /// What the TPM software stack said.
+        problem: tss_esapi::Error,
+    },
+    /// A command failed.
+    #[error("TPM: {step}: {problem}")]
+    Command {
+        /// Which step.
+        step: &'static str,
+        /// What TPM or software stack said.
+        problem: tss_esapi::Error,
+    },
+    /// The TPM holds no EK certificate.
+    #[error("TPM: no EK certificate at NV index 0x01c00002: {problem}: this TPM cannot be enrolled without one")]
+    NoEkCertificate {
+        /// What the TPM said.
+        problem: tss_esapi::Error,
+    },
+    /// The registers never agreed with the quote.
+    #[error(
+        "TPM: the registers read do not hash to the quoted digest, {tries} times: something extends them all the time, or a reply was altered"
+    )]
+    RegistersMove {
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The TPM's answer is not what the command asks for.
+    #[error("TPM: {step}: the answer is not one: found {found}, wanted {wanted}")]
+    Answer {
+        /// Which step.
+        step: &'static str,
+        /// What came.
+        found: String,
+        /// What has to come.
+        wanted: &'static str,
+    },
+    /// There is no attestation key yet.
+    #[error("{path}: there is no attestation key: run `podseal-node-attester enroll`")]
+    NotEnrolled {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The attestation key's file may be read or written by others.
+    #[error("{path}: found {found}, wanted {wanted}: correct owner and mode, then enrol again if others may have had it")]
+    InsecureKeyFile {
+        /// Which file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What it has to be.
+        wanted: &'static str,
+    },
+    /// The attestation key's file is damaged.
+    #[error("{path}: not an attestation key file: {problem}: remove it and enrol again")]
+    DamagedKeyFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{path}: {problem}: correct the path or its permissions")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        problem: io::Error,
+    },
+    /// The boot event log is longer than is taken.
+    #[error("{path}: longer than {most} bytes: this is no boot event log, or the limit is too low")]
+    EventLogTooLong {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes that are taken.
+        most: usize,
+    },
+    /// The thread has ended.
+    #[error("the TPM's thread has ended: restart the attester")]
+    Ended,
+}
+
+impl TpmError {
+    /// Names the step that a TPM command belongs to.
+    fn at(step: &'static str) -> impl Fn(tss_esapi::Error) -> Self {
+        move |problem| Self::Command { step, problem }
+    }
+
+    /// TPM_RC_RETRY (TPM 2.0 Part 2, section 6.6.3): the TPM could not start the command and it may be sent again.
+    fn says_retry(&self) -> bool {
+        let code = match self {
+            Self::Command { problem: tss_esapi::Error::Tss2Error(code), .. } => code.kind(),
+            _ => None,
+        };
+        code == Some(Tss2ResponseCodeKind::Retry)
+    }
+}
+
+/// Evidence collected from one machine: what varies by hardware.
+pub trait Collector: Send {
+    /// Collects parts that are bound to `binding`.
+    ///
+    /// # Errors
+    /// Why there is no evidence; asking again may help.
+    fn collect(&mut self, binding: &Digest) -> Result<Vec<Part>, TpmError>;
+}
+
+/// What the owner works with.
+#[derive(Debug, Clone)]
+pub struct OwnerConfig {
+    /// How to reach the TPM.
+    pub tcti: Tcti,
+    /// File with the AK.
+    pub ak_state: PathBuf,
+    /// The firmware's event log.
+    pub event_log: PathBuf,
+    /// Registers to be quoted, ascending.
+    pub pcrs: Vec<u8>,
+    /// For reading the event log and the key file.
+    pub limits: Limits,
+}
+
+/// A TPM's keys, as they are shown to a verifier.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// EK certificate, DER.
+    pub ek_certificate: Vec<u8>,
+    /// TPMT_PUBLIC of the EK.
+    pub ek_public: Vec<u8>,
+    /// TPMT_PUBLIC of the AK.
+    pub ak_public: Vec<u8>,
+}
+
+enum Job {
+    AkName(oneshot::Sender<Result<Vec<u8>, TpmError>>),
+    Enrol(oneshot::Sender<Result<Identity, TpmError>>),
+    Activate { credential: Vec<u8>, encrypted_secret: Vec<u8>, reply: oneshot::Sender<Result<[u8; 32], TpmError>> },
+    Collect { binding: Digest, reply: oneshot::Sender<Result<Vec<Part>, TpmError>> },
+}
+
+/// The way to the owner's thread, which ends when the last of these is dropped.
+#[derive(Clone)]
+pub struct Owner(mpsc::Sender<Job>);
+
+impl Owner {
+    /// Starts the thread; the TPM is opened by the first job.
+    ///
+    /// # Errors
+    /// What the operating system says when it cannot start a thread.
+    pub fn start(config: OwnerConfig) -> io::Result<Self> {
+        let (jobs, mut queue) = mpsc::channel(WAITING);
+        let mut tpm = Tpm::new(config);
+        std::thread::Builder::new().name("tpm-owner".to_owned()).stack_size(STACK).spawn(move || {
+            while let Some(job) = queue.blocking_recv() {
+                work(&mut tpm, job);
+            }
+        })?;
+        Ok(Self(jobs))
+    }
+
+    /// The AK's name (TPM 2.0 Part 1, section 16), loading it where it was not.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn ak_name(&self) -> Result<Vec<u8>, TpmError> {
+        self.ask(Job::AkName).await
+    }
+
+    /// The TPM's identity; makes the AK and its file where there is none.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn enrol(&self) -> Result<Identity, TpmError> {
+        self.ask(Job::Enrol).await
+    }
+
+    /// TPM2_ActivateCredential (TPM 2.0 Part 3, section 12.5): recovers the secret that was encrypted to this EK for this AK.
+    ///
+    /// # Errors
+    /// Why it could not be recovered: a credential for another TPM or another AK, or the TPM is away.
+    pub async fn activate(&self, credential: Vec<u8>, encrypted_secret: Vec<u8>) -> Result<[u8; 32], TpmError> {
+        self.ask(|reply| Job::Activate { credential, encrypted_secret, reply }).await
+    }
+
+    /// Evidence bound to `binding`: a quote, and the boot log.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn collect(&self, binding: Digest) -> Result<Vec<Part>, TpmError> {
+        self.ask(|reply| Job::Collect { binding, reply }).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, TpmError>>) -> Job) -> Result<T, TpmError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(job(reply)).await.map_err(|_| TpmError::Ended)?;
+        answer.await.map_err(|_| TpmError::Ended)?
+    }
+}
+
+/// Does one job. Whoever asked may have given up meanwhile: then nobody takes the answer.
+fn work(tpm: &mut Tpm, job: Job) {
+    match job {
+        Job::AkName(reply) => drop(reply.send(tpm.closing_on_error(Tpm::ak_name))),
+        Job::Enrol(reply) => drop(reply.send(tpm.closing_on_error(Tpm::enrol))),
+        Job::Activate { credential, encrypted_secret, reply } => {
+            drop(reply.send(tpm.closing_on_error(|tpm| tpm.activate(&credential, &encrypted_secret))));
+        }
+        Job::Collect { binding, reply } => drop(reply.send(tpm.collect(&binding))),
+    }
+}

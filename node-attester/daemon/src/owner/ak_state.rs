@@ -1,0 +1,82 @@
+//! The file that keeps the AK between starts. Its private half is wrapped by the TPM and useless elsewhere; still only its owner may
+//! read it, because whoever has it and the TPM can quote in this node's name.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use podseal_protocol::{
+    Limits,
+    cbor::{Decoder, Encoder},
+    require,
+};
+
+use super::TpmError;
+
+const DOMAIN: &str = "podseal.ak-state.v1";
+/// TPM2B_PRIVATE and TPMT_PUBLIC of an RSA-2048 key have some 220 and 280 bytes.
+const MOST: usize = 4096;
+
+/// Both halves of a key, as TPM2_Create gave them.
+pub(super) struct AkState {
+    /// TPMT_PUBLIC.
+    pub(super) public: Vec<u8>,
+    /// Contents of TPM2B_PRIVATE.
+    pub(super) private: Vec<u8>,
+}
+
+impl AkState {
+    /// Reads the file; `None` where there is none.
+    pub(super) fn read(path: &Path, limits: &Limits) -> Result<Option<Self>, TpmError> {
+        let unreadable = |problem| TpmError::File { path: path.to_owned(), problem };
+        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
+        let file = match OpenOptions::new().read(true).custom_flags(i32::from_ne_bytes(flags.to_ne_bytes())).open(path) {
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(unreadable)?,
+        };
+        only_ours(path, &file)?;
+        let mut bytes = Vec::new();
+        file.take(MOST as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        Self::decode(&bytes, limits).map(Some).map_err(|problem| TpmError::DamagedKeyFile { path: path.to_owned(), problem })
+    }
+
+    fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, String> {
+        let parse = || {
+            let mut d = Decoder::message(bytes, DOMAIN, 3, limits)?;
+            let state = Self { public: d.bytes("ak.public", MOST)?.to_vec(), private: d.bytes("ak.private", MOST)?.to_vec() };
+            d.end("ak")?;
+            Ok(state)
+        };
+        parse().map_err(|e: podseal_protocol::cbor::Malformed| e.to_string())
+    }
+
+    /// Writes the file, whole or not at all.
+    pub(super) fn write(&self, path: &Path) -> Result<(), TpmError> {
+        let bytes = Encoder::message(DOMAIN, 3).bytes(&self.public).bytes(&self.private).finish();
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let beside = path.with_extension("new");
+        let steps = || {
+            let _ = fs::remove_file(&beside);
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, path)?;
+            File::open(folder)?.sync_all()
+        };
+        steps().map_err(|problem| TpmError::File { path: path.to_owned(), problem })
+    }
+}
+
+/// A regular file of this user that nobody else may read or write.
+fn only_ours(path: &Path, file: &File) -> Result<(), TpmError> {
+    let metadata = file.metadata().map_err(|problem| TpmError::File { path: path.to_owned(), problem })?;
+    let insecure = |found: String, wanted| TpmError::InsecureKeyFile { path: path.to_owned(), found, wanted };
+    require(metadata.is_file(), insecure("no regular file".to_owned(), "a regular file"))?;
+    let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    require(owner == us, insecure(format!("owner {owner}"), "the attester's own user"))?;
+    let mode = metadata.mode() & 0o7777;
+    require(mode & 0o077 == 0, insecure(format!("mode {mode:04o}"), "mode 0600"))
+}

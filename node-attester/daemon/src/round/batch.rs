@@ -1,0 +1,89 @@
+//! Which leaves go together: all that wait, as far as one exchange holds them.
+
+use std::collections::VecDeque;
+
+use podseal_protocol::Limits;
+use tokio::sync::mpsc;
+
+use super::Waiting;
+
+/// What an exchange holds besides evidence, leaves and attachments, and what CBOR adds to each of these, in bytes.
+const OVERHEAD: usize = 16 << 10;
+const ITEM_OVERHEAD: usize = 16;
+
+/// Leaves, as they come.
+pub(super) struct Batches {
+    queue: mpsc::Receiver<Waiting>,
+    waiting: VecDeque<Waiting>,
+    limits: Limits,
+}
+
+impl Batches {
+    pub(super) fn new(queue: mpsc::Receiver<Waiting>, limits: Limits) -> Self {
+        Self { queue, waiting: VecDeque::new(), limits }
+    }
+
+    /// The next batch, at least one leaf; waits for the first. `None` when no more can come.
+    pub(super) async fn next(&mut self) -> Option<Vec<Waiting>> {
+        if self.waiting.is_empty() {
+            self.waiting.push_back(self.queue.recv().await?);
+        }
+        while self.waiting.len() < self.limits.leaves
+            && let Ok(waiting) = self.queue.try_recv()
+        {
+            self.waiting.push_back(waiting);
+        }
+        let mut room = self.limits.message.saturating_sub(self.limits.evidence_part + OVERHEAD);
+        let mut fits = 0;
+        for size in self.waiting.iter().map(size) {
+            if fits > 0 && size > room {
+                break;
+            }
+            room = room.saturating_sub(size);
+            fits += 1;
+        }
+        Some(self.waiting.drain(..fits).collect())
+    }
+}
+
+fn size(waiting: &Waiting) -> usize {
+    let attachments: usize = waiting.attachments.iter().map(|a| a.len() + ITEM_OVERHEAD).sum();
+    waiting.leaf.len() + ITEM_OVERHEAD + attachments
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{Batches, Waiting};
+    use podseal_protocol::Limits;
+    use tokio::sync::{mpsc, oneshot};
+
+    fn waiting(bytes: usize) -> Waiting {
+        Waiting { leaf: vec![0; 100], attachments: vec![vec![0; bytes]], answer: oneshot::channel().0 }
+    }
+
+    async fn sizes(attachments: &[usize]) -> Vec<usize> {
+        let (send, queue) = mpsc::channel(1024);
+        for bytes in attachments {
+            send.send(waiting(*bytes)).await.unwrap();
+        }
+        drop(send);
+        let mut batches = Batches::new(queue, Limits::DEFAULT);
+        let mut sizes = Vec::new();
+        while let Some(batch) = batches.next().await {
+            sizes.push(batch.len());
+        }
+        sizes
+    }
+
+    #[tokio::test]
+    async fn all_that_wait_go_together_as_far_as_they_fit() {
+        assert_eq!(sizes(&[]).await, Vec::<usize>::new());
+        assert_eq!(sizes(&[1]).await, [1]);
+        assert_eq!(sizes(&[10; 256]).await, [256]);
+        assert_eq!(sizes(&[10; 257]).await, [256, 1]);
+        // 12 MiB are left beside evidence of 4 MiB: eleven times 1 MiB and a little.
+        assert_eq!(sizes(&[1 << 20; 25]).await, [11, 11, 3]);
+        assert_eq!(sizes(&[20 << 20, 1]).await, [1, 1]);
+    }
+}

@@ -1,0 +1,157 @@
+//! The TPM's owner against a real software TPM.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod swtpm;
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use podseal_node_attester::owner::{Owner, OwnerConfig, TpmError};
+use podseal_protocol::{Digest, Limits, evidence::Part};
+use swtpm::{Maker, Swtpm};
+
+const PCRS: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+const LOG: &[u8] = b"what the firmware left";
+
+fn owner(tpm: &Swtpm, dir: &Path) -> Owner {
+    let event_log = dir.join("event-log");
+    fs::write(&event_log, LOG).unwrap();
+    Owner::start(OwnerConfig { tcti: tpm.tcti(), ak_state: dir.join("ak"), event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT })
+        .unwrap()
+}
+
+/// The modulus of an RSA-2048 TPMT_PUBLIC: its last field (TPM 2.0 Part 2, section 12.2.4).
+fn modulus(public: &[u8]) -> &[u8] {
+    let (length, modulus) = public[public.len() - 258..].split_at(2);
+    assert_eq!(length, [1, 0]);
+    modulus
+}
+
+/// `0x000b` and the SHA-256 of the public area (TPM 2.0 Part 1, section 16).
+fn name(public: &[u8]) -> Vec<u8> {
+    [&[0x00, 0x0b], Digest::of(public).as_ref()].concat()
+}
+
+#[tokio::test]
+async fn a_quote_verifies_under_the_enrolled_key() {
+    let maker = Maker::new();
+    let tpm = Swtpm::start(maker.make("node-a"));
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(&tpm, dir.path());
+    let identity = owner.enrol().await.unwrap();
+    assert_eq!(owner.ak_name().await.unwrap(), name(&identity.ak_public));
+
+    let binding = Digest::of(b"binding");
+    let parts = owner.collect(binding).await.unwrap();
+    let [Part::TpmQuote { attest, signature, pcrs }, Part::BootLog(log)] = parts.as_slice() else { panic!("{parts:?}") };
+    assert_eq!(log, LOG);
+    // TPMT_SIGNATURE: TPM_ALG_RSASSA, TPM_ALG_SHA256, 256 bytes (TPM 2.0 Part 2, section 11.3.4).
+    assert_eq!(signature[..6], [0x00, 0x14, 0x00, 0x0b, 0x01, 0x00]);
+    let key = RsaPublicKeyComponents { n: modulus(&identity.ak_public), e: &[1, 0, 1] };
+    key.verify(&RSA_PKCS1_2048_8192_SHA256, attest, &signature[6..]).expect("the signature covers the bytes that are sent");
+    assert!(attest.windows(34).any(|w| w == [&[0, 32], binding.as_ref()].concat()), "the qualifying data is the binding");
+    assert_eq!(pcrs.iter().map(|(index, _)| *index).collect::<Vec<_>>(), PCRS);
+    let values: Vec<u8> = pcrs.iter().flat_map(|(_, value)| value.0).collect();
+    assert!(attest.ends_with(Digest::of(&values).as_ref()), "the values hash to what was signed");
+}
+
+#[tokio::test]
+async fn the_ek_is_the_certified_one_and_the_key_is_made_once() {
+    let maker = Maker::new();
+    let tpm = Swtpm::start(maker.make("node-a"));
+    let dir = tempfile::tempdir().unwrap();
+    let identity = owner(&tpm, dir.path()).enrol().await.unwrap();
+    let modulus = modulus(&identity.ek_public);
+    assert!(identity.ek_certificate.windows(256).any(|w| w == modulus), "the certificate is about this EK");
+    let length = usize::from(u16::from_be_bytes([identity.ek_certificate[2], identity.ek_certificate[3]]));
+    assert_eq!(identity.ek_certificate.len(), length + 4, "without the padding of the NV index");
+    assert_eq!(fs::metadata(dir.path().join("ak")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(owner(&tpm, dir.path()).enrol().await.unwrap().ak_public, identity.ak_public);
+}
+
+#[tokio::test]
+async fn a_credential_is_activated_by_the_right_tpm_and_key_only() {
+    let maker = Maker::new();
+    let (one, two) = (Swtpm::start(maker.make("one")), Swtpm::start(maker.make("two")));
+    let (dir, other_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (owner, other) = (owner(&one, dir.path()), owner(&two, other_dir.path()));
+    let identity = owner.enrol().await.unwrap();
+    let other_identity = other.enrol().await.unwrap();
+    let secret = [7; 32];
+    let (credential, encrypted) = make_credential(dir.path(), &identity.ek_public, &name(&identity.ak_public), &secret);
+    assert_eq!(owner.activate(credential.clone(), encrypted.clone()).await.unwrap(), secret);
+    assert!(other.activate(credential, encrypted).await.is_err(), "another TPM");
+    let (credential, encrypted) = make_credential(dir.path(), &identity.ek_public, &name(&other_identity.ak_public), &secret);
+    assert!(owner.activate(credential, encrypted).await.is_err(), "another key");
+    assert!(owner.collect(Digest([1; 32])).await.is_ok(), "a failed activation does no harm");
+}
+
+#[tokio::test]
+async fn a_tpm_that_went_away_and_came_back_is_used_again() {
+    let maker = Maker::new();
+    let mut tpm = Swtpm::start(maker.make("node-a"));
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(&tpm, dir.path());
+    owner.enrol().await.unwrap();
+    owner.collect(Digest([1; 32])).await.unwrap();
+    tpm.power_off();
+    let first = owner.collect(Digest([2; 32])).await.expect_err("no TPM");
+    assert!(matches!(first, TpmError::Command { .. } | TpmError::Unreachable { .. }), "{first}");
+    let second = owner.collect(Digest([3; 32])).await.expect_err("no TPM");
+    assert!(matches!(second, TpmError::Unreachable { .. }), "{second}");
+    tpm.power_on();
+    owner.collect(Digest([4; 32])).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_an_enrolled_key_there_is_no_evidence() {
+    let maker = Maker::new();
+    let tpm = Swtpm::start(maker.make("node-a"));
+    let dir = tempfile::tempdir().unwrap();
+    let error = owner(&tpm, dir.path()).collect(Digest([0; 32])).await.expect_err("not enrolled");
+    assert!(matches!(error, TpmError::NotEnrolled { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_file_that_others_can_use_or_that_is_not_this_tpms_is_refused() {
+    let maker = Maker::new();
+    let (one, two) = (Swtpm::start(maker.make("one")), Swtpm::start(maker.make("two")));
+    let dir = tempfile::tempdir().unwrap();
+    owner(&one, dir.path()).enrol().await.unwrap();
+    let error = owner(&two, dir.path()).ak_name().await.expect_err("the key of another TPM");
+    assert!(error.to_string().contains("is this the TPM that was enrolled?"), "{error}");
+
+    let ak = dir.path().join("ak");
+    for mode in [0o640, 0o604, 0o620, 0o660] {
+        fs::set_permissions(&ak, fs::Permissions::from_mode(mode)).unwrap();
+        let error = owner(&one, dir.path()).ak_name().await.expect_err("others can use it");
+        assert!(matches!(error, TpmError::InsecureKeyFile { .. }), "{mode:o}: {error}");
+    }
+    fs::set_permissions(&ak, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(owner(&one, dir.path()).ak_name().await.is_ok());
+    for damaged in [Vec::new(), b"?".to_vec(), [fs::read(&ak).unwrap(), vec![0]].concat()] {
+        fs::write(&ak, damaged).unwrap();
+        let error = owner(&one, dir.path()).ak_name().await.expect_err("damaged");
+        assert!(matches!(error, TpmError::DamagedKeyFile { .. }), "{error}");
+    }
+    fs::rename(&ak, dir.path().join("real")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("real"), &ak).unwrap();
+    let error = owner(&one, dir.path()).ak_name().await.expect_err("a link");
+    assert!(matches!(error, TpmError::File { .. }), "{error}");
+}
+
+/// TPM2_MakeCredential by tpm2-tools, without a TPM: contents of TPM2B_ID_OBJECT and of TPM2B_ENCRYPTED_SECRET.
+fn make_credential(dir: &Path, ek_public: &[u8], ak_name: &[u8], secret: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (ek, plain, made) = (dir.join("ek.pub"), dir.join("secret"), dir.join("credential"));
+    fs::write(&ek, [&u16::try_from(ek_public.len()).unwrap().to_be_bytes(), ek_public].concat()).unwrap();
+    fs::write(&plain, secret).unwrap();
+    let ak_name: String = ak_name.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut tool = Command::new("tpm2_makecredential");
+    tool.args(["-T", "none", "-Q", "-n", &ak_name]).arg("-e").arg(&ek).arg("-s").arg(&plain).arg("-o").arg(&made);
+    let output = tool.output().expect("tpm2-tools is installed: run scripts/setup");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // tpm2-tools' file: magic and version, 4 bytes each, then both structures with their lengths.
+    let file = fs::read(&made).unwrap();
+    let (credential, rest) = file[10..].split_at(usize::from(u16::from_be_bytes([file[8], file[9]])));
+    (credential.to_vec(), rest[2..].to_vec())
+}

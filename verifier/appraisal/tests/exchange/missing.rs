@@ -1,0 +1,98 @@
+//! Leaving something out never makes a claim better, and never releases anything.
+
+use std::collections::BTreeMap;
+
+use podseal_appraisal::{appraiser::Appraisal, claims::Boot, decision::Decision};
+
+use super::{
+    refused::released,
+    world::{Run, Sent, World},
+};
+
+/// Without what, and the rule that then stands in the way.
+type Without = (&'static str, &'static str, fn(&mut World));
+
+const WITHOUT: &[Without] = &[
+    ("the quote", "quote.signature", |w| w.on_the_way = |sent| drop(sent.parts.remove(0))),
+    ("the boot log", "log.well_formed", |w| w.on_the_way = |sent| drop(sent.parts.remove(1))),
+    ("any evidence", "quote.signature", |w| w.on_the_way = |sent| sent.parts.clear()),
+    ("the spec", "leaf.spec_attached", |w| w.on_the_way = |sent| drop(sent.attachments.remove(0))),
+    ("the pod set", "leaf.pod_set_attached", |w| w.on_the_way = |sent| drop(sent.attachments.remove(1))),
+    ("the token", "leaf.token_attached", |w| w.on_the_way = |sent| drop(sent.attachments.remove(2))),
+    ("any attachment", "leaf.spec_attached", |w| w.on_the_way = |sent| sent.attachments.clear()),
+    ("a token in the container", "token.parses", |w| w.pods[0].token_bytes = Some(Vec::new())),
+    ("the node in the token", "token.node", |w| drop(w.pods[0].claims["kubernetes.io"].as_object_mut().unwrap().remove("node"))),
+    ("the registration", "node.enrolled", |w| w.registered = None),
+    ("the cluster's keys", "leaf.cluster_known", |w| w.cluster = None),
+    ("reference values", "policy.claims_appraised", |w| w.references.clear()),
+    ("the policy", "policy.in_force", |w| w.policy = None),
+    ("the secrets", "secret.exists", |w| w.secrets.clear()),
+    ("a log of PCR 8", "log.replays", |w| w.log = Some(super::world::log(&without_register(8)))),
+];
+
+fn without_register(pcr: u32) -> Vec<super::world::Event> {
+    super::world::measured().into_iter().filter(|event| event.pcr != pcr).collect()
+}
+
+#[test]
+fn missing_part_never_raises_status() {
+    for accepts in [&["host-trusted", "test-root"][..], &["host-trusted", "test-root", "unmeasured-boot"]] {
+        let mut honest = World::of_replicas(1);
+        honest.secrets.iter_mut().for_each(|secret| secret.accepts = accepts.iter().map(|word| (*word).to_owned()).collect());
+        let before = honest.run();
+        released(&before);
+        for (what, rule, leave_out) in WITHOUT {
+            let mut world = honest.clone();
+            leave_out(&mut world);
+            let after = world.run();
+            let Decision::Refuse(refusal) = &after.decisions[0] else { panic!("released without {what}") };
+            assert_eq!(refusal.reason(), *rule, "without {what}");
+            no_better(what, &before, &after);
+        }
+    }
+}
+
+fn no_better(what: &str, before: &Run, after: &Run) {
+    let claims = |run: &Run| run.explanation(0).claims;
+    let (was, is) = (claims(before), claims(after));
+    for (name, word) in &is {
+        let as_before = was.get(name) == Some(word);
+        assert!(as_before || word == "not-appraised", "without {what}: {name} went from {:?} to {word}", was.get(name));
+    }
+    let reach = |appraisal: &Appraisal| appraisal.node_claims().and_then(|claims| claims.boot.appraised().copied()).unwrap_or(Boot::None);
+    assert!(reach(&after.appraisal) <= reach(&before.appraisal), "without {what}");
+    let workload = |run: &Run| run.appraisal.leaves()[0].workload().cloned();
+    if let Some(claimed) = workload(after) {
+        assert_eq!(Some(claimed), workload(before), "without {what}");
+    }
+}
+
+/// Every subset of what a node sends: nothing is released unless all of it is there.
+#[test]
+fn missing_parts_together_never_release() {
+    let mut refused = BTreeMap::new();
+    for kept in 0_u32..32 {
+        let mut world = World::of_replicas(1);
+        world.on_the_way = KEEP[kept as usize];
+        let run = world.run();
+        if let Decision::Refuse(refusal) = &run.decisions[0] {
+            refused.insert(kept, refusal.reason());
+        }
+    }
+    assert_eq!(refused.keys().copied().collect::<Vec<_>>(), (0..31).collect::<Vec<_>>());
+}
+
+/// `KEEP[n]` keeps of [quote, log, spec, pod set, token] those whose bit is set in n.
+const KEEP: [fn(&mut Sent); 32] = {
+    macro_rules! keep {
+        ($($n:literal)+) => { [$(|sent| keep(sent, $n)),+] };
+    }
+    keep!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
+};
+
+fn keep(sent: &mut Sent, bits: u32) {
+    let mut position = 0..;
+    let mut kept = || position.next().is_some_and(|at: u32| bits >> at & 1 == 1);
+    sent.parts.retain(|_| kept());
+    sent.attachments.retain(|_| kept());
+}

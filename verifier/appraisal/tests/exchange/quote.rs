@@ -1,0 +1,157 @@
+//! Quotes that a TPM did not make, made of something else, or for another exchange.
+
+use podseal_protocol::{Digest, evidence::Part};
+
+use super::{
+    refused::{By, refused},
+    world::{Pod, SHA256, World},
+};
+
+fn quote_part(parts: &mut [Part]) -> (&mut Vec<u8>, &mut Vec<u8>) {
+    match &mut parts[0] {
+        Part::TpmQuote { attest, signature, .. } => (attest, signature),
+        Part::BootLog(_) => unreachable!(),
+    }
+}
+
+#[test]
+fn ak_self_made() {
+    refused(&["quote.signature"], By::Anybody, &[("signed by another AK", |w| w.signer = 1)]);
+}
+
+#[test]
+fn one_bit_of_a_quote_flipped() {
+    refused(
+        &["quote.signature"],
+        By::Anybody,
+        &[
+            ("of the signature", |w| w.on_the_way = |sent| quote_part(&mut sent.parts).1[60] ^= 1),
+            ("of the attest", |w| w.on_the_way = |sent| quote_part(&mut sent.parts).0[60] ^= 1),
+        ],
+    );
+}
+
+#[test]
+fn signed_bytes_that_are_no_quote() {
+    refused(
+        &["quote.magic_and_type"],
+        By::Anybody,
+        &[("magic", |w| w.quote = |q| q.magic ^= 1), ("TPM_ST_ATTEST_CERTIFY", |w| w.quote = |q| q.kind = 0x8017)],
+    );
+}
+
+#[test]
+fn quote_of_another_exchange() {
+    refused(
+        &["quote.qualifying_data"],
+        By::Anybody,
+        &[
+            ("another binding", |w| w.quote = |q| q.qualifying_data[0] ^= 1),
+            ("none", |w| w.quote = |q| q.qualifying_data.clear()),
+            ("the binding and more", |w| w.quote = |q| q.qualifying_data.push(0)),
+        ],
+    );
+}
+
+#[test]
+fn forged_leaf() {
+    refused(
+        &["quote.qualifying_data"],
+        By::Anybody,
+        &[
+            ("a leaf that is not in the binding", |w| {
+                w.on_the_way = |sent| {
+                    let forged = Pod::payment_api(7, &World::honest().verifier, World::honest().now).bytes();
+                    sent.leaves.insert(0, forged.leaf);
+                    sent.attachments.extend([forged.spec, forged.pod_set, forged.token]);
+                }
+            }),
+            ("one bit of the launcher's key", |w| w.on_the_way = |sent| sent.leaves[0][20] ^= 1),
+            ("a bound leaf left out", |w| {
+                let other = Pod::payment_api(1, &w.verifier, w.now);
+                w.pods.push(other);
+                w.on_the_way = |sent| drop(sent.leaves.pop());
+            }),
+            ("the order changed", |w| {
+                let other = Pod::payment_api(1, &w.verifier, w.now);
+                w.pods.insert(0, other);
+                w.on_the_way = |sent| sent.leaves.reverse();
+            }),
+        ],
+    );
+}
+
+#[test]
+fn leaf_of_other_batch() {
+    refused(
+        &["quote.qualifying_data"],
+        By::Anybody,
+        &[("it was bound in an earlier batch", |w| {
+            w.on_the_way = |sent| {
+                let mut earlier = World::honest();
+                earlier.challenge.random = [0; 32];
+                earlier.pods[0].leaf.sequence = 9;
+                let bytes = earlier.pods[0].bytes();
+                sent.leaves = vec![bytes.leaf];
+                sent.attachments = vec![bytes.spec, bytes.pod_set, bytes.token];
+            }
+        })],
+    );
+}
+
+/// Registers 10 to 19 hold the golden values of 0 to 9: the digest is the golden one, only the selection tells.
+#[test]
+fn pcr_unselected() {
+    refused(
+        &["quote.selection"],
+        By::RegisteredNode,
+        &[
+            ("other registers", |w| w.quote = |q| q.selections = vec![(SHA256, 0x3ff << 10)]),
+            ("PCR 0 left out", |w| w.quote = |q| q.selections = vec![(SHA256, 0x3fe)]),
+            ("nothing", |w| w.quote = |q| q.selections.clear()),
+        ],
+    );
+}
+
+#[test]
+fn pcr_bank_other() {
+    refused(
+        &["quote.selection"],
+        By::RegisteredNode,
+        &[
+            ("SHA-1", |w| w.quote = |q| q.selections = vec![(0x0004, 0x3ff)]),
+            ("SHA-384", |w| w.quote = |q| q.selections = vec![(0x000c, 0x3ff)]),
+        ],
+    );
+}
+
+#[test]
+fn selection_twice() {
+    refused(
+        &["quote.selection"],
+        By::RegisteredNode,
+        &[
+            ("the same twice", |w| w.quote = |q| q.selections = vec![(SHA256, 0x3ff); 2]),
+            ("halves", |w| w.quote = |q| q.selections = vec![(SHA256, 0x1f), (SHA256, 0x3e0)]),
+        ],
+    );
+}
+
+#[test]
+fn values_of_other_registers() {
+    refused(
+        &["quote.values"],
+        By::RegisteredNode,
+        &[("one more than quoted", |w| w.quote = |q| q.values.push((10, Digest([0; 32]))))],
+    );
+    refused(
+        &["quote.values", "quote.pcr_digest"],
+        By::RegisteredNode,
+        &[("one less than quoted", |w| w.quote = |q| q.values.truncate(9))],
+    );
+}
+
+#[test]
+fn values_other_than_quoted() {
+    refused(&["quote.pcr_digest"], By::RegisteredNode, &[("PCR 8", |w| w.quote = |q| q.values[8].1 = Digest::of(b"golden"))]);
+}

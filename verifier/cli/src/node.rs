@@ -1,0 +1,171 @@
+//! `podseal node`: the registry.
+
+use clap::Subcommand;
+use jiff::SignedDuration;
+use podseal_wire::{Empty, JoinTokenRequest, Name, Node};
+use serde::Serialize;
+
+use crate::{
+    context::Context,
+    failure::{Failure, Outcome},
+    output::{self, ChangeView, Changed, table},
+};
+
+/// Longest life of a join token, in seconds.
+const LONGEST: u64 = 86_400;
+
+/// Nodes: join-token, list, approve, show
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Make a token with which one node can join, once; whoever holds it can
+    JoinToken {
+        /// The cluster that may be joined
+        #[arg(long, value_name = "ID")]
+        cluster: String,
+        /// The one node that may join; otherwise any
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+        /// How long it is good for, at most 24h
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = lifetime)]
+        lifetime: u64,
+    },
+    /// List nodes
+    List,
+    /// Let a pending node in
+    Approve {
+        /// Its name
+        name: String,
+    },
+    /// Show one node
+    Show {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Seconds of `1h`, `30m`, `1h 30m`, `90s`.
+fn lifetime(text: &str) -> Result<u64, String> {
+    let seconds = text.parse::<SignedDuration>().ok().and_then(|duration| u64::try_from(duration.as_secs()).ok());
+    let wanted = || format!("found {text:?}, wanted a time from 1s to 24h, as in 30m or 1h");
+    seconds.filter(|seconds| (1..=LONGEST).contains(seconds)).ok_or_else(wanted)
+}
+
+#[derive(Debug, Serialize)]
+struct TokenView {
+    token: String,
+    expires: Option<String>,
+    change: ChangeView,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeView {
+    name: String,
+    cluster: String,
+    state: String,
+    profile: String,
+    node_uid: String,
+    root: String,
+    root_kind: String,
+    ek_sha256: String,
+    ak_name: String,
+    enrolled: Option<String>,
+    last_seen: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeListView {
+    nodes: Vec<NodeView>,
+}
+
+impl From<Node> for NodeView {
+    fn from(node: Node) -> Self {
+        Self {
+            name: node.name,
+            cluster: node.cluster,
+            state: node.state,
+            profile: node.profile,
+            node_uid: node.node_uid,
+            root: node.root,
+            root_kind: node.root_kind,
+            ek_sha256: output::hex(&node.ek_digest),
+            ak_name: output::hex(&node.ak_name),
+            enrolled: output::time(node.enrolled),
+            last_seen: output::time(node.last_seen),
+        }
+    }
+}
+
+impl NodeCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn run(self, context: &Context) -> Result<Outcome, Failure> {
+        let mut session = context.connect().await?;
+        match self {
+            Self::JoinToken { cluster, node, lifetime } => {
+                let request = JoinTokenRequest { cluster, node: node.unwrap_or_default(), lifetime };
+                let answer = session.client.create_join_token(request).await?.into_inner();
+                let change = ChangeView::of(answer.change)?;
+                let view = TokenView { token: answer.token, expires: output::time(answer.expires), change };
+                context.format.print(&view, |v| {
+                    let expires = v.expires.as_deref().unwrap_or("an unknown time");
+                    format!("{}\ngood once, until {expires}; {}", v.token, v.change)
+                })?;
+            }
+            Self::List => {
+                let answer = session.client.list_nodes(Empty {}).await?.into_inner();
+                let mut nodes: Vec<NodeView> = answer.nodes.into_iter().map(Into::into).collect();
+                nodes.sort_by(|a, b| a.name.cmp(&b.name));
+                context.format.print(&NodeListView { nodes }, |list| {
+                    let row = |n: &NodeView| {
+                        let root = format!("{} ({})", n.root, n.root_kind);
+                        let seen = n.last_seen.clone().unwrap_or_else(|| "never".to_owned());
+                        [n.name.clone(), n.cluster.clone(), n.state.clone(), n.profile.clone(), root, seen]
+                    };
+                    table(["NAME", "CLUSTER", "STATE", "PROFILE", "ROOT", "LAST SEEN"], list.nodes.iter().map(row))
+                })?;
+            }
+            Self::Approve { name } => {
+                let change = session.client.approve_node(Name { name: name.clone() }).await?.into_inner();
+                let changed = Changed { name, change: change.into() };
+                context.format.print(&changed, |c| format!("node {} approved; {}", c.name, c.change))?;
+            }
+            Self::Show { name } => {
+                let node = session.client.get_node(Name { name }).await?.into_inner();
+                context.format.print(&NodeView::from(node), node_text)?;
+            }
+        }
+        Ok(Outcome::Holds)
+    }
+}
+
+fn node_text(node: &NodeView) -> String {
+    output::pairs(&[
+        ("name", node.name.clone()),
+        ("cluster", node.cluster.clone()),
+        ("state", node.state.clone()),
+        ("profile", node.profile.clone()),
+        ("node uid", node.node_uid.clone()),
+        ("root", format!("{} ({})", node.root, node.root_kind)),
+        ("EK, SHA-256", node.ek_sha256.clone()),
+        ("AK name", node.ak_name.clone()),
+        ("enrolled", node.enrolled.clone().unwrap_or_default()),
+        ("last seen", node.last_seen.clone().unwrap_or_else(|| "never".to_owned())),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes() {
+        for (text, seconds) in [("1h", 3600), ("30m", 1800), ("1h 30m", 5400), ("90s", 90), ("24h", 86_400)] {
+            assert_eq!(lifetime(text), Ok(seconds), "{text}");
+        }
+        for text in ["", "0s", "-1h", "25h", "60", "1 year", "soon"] {
+            assert!(lifetime(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! One exchange, from received bytes to the answer: challenge → appraise → decide → seal → log → deliver.
+
+use std::{num::NonZero, sync::Arc};
+
+use podseal_appraisal::{
+    appraiser::{Appraisal, Context, LeafAppraisal, Registration, appraise},
+    batch::Unverified,
+    check::{Check, Checks},
+    decision::{Decision, Grant, decide},
+    explanation::Explanation,
+    recheck::{OfLeaf, Shared, role},
+    records::SecretRecord,
+    rules,
+};
+use podseal_protocol::{
+    Digest, Limits, Purpose,
+    cbor::Malformed,
+    exchange::{ExchangeReply, Outcome},
+};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use crate::{
+    challenge, clock,
+    in_force::{Generation, InForce, InForceError},
+    keyring::{Keyring, KeyringError},
+    random::{self, NoRandomness},
+    rejections::{Rejection, Rejections},
+    release::{CommitError, Committer, Pending, PendingLeaf, ReleaseOutcome, SealFailure, Sealed, seal},
+    store::{
+        Store,
+        challenges::Spend,
+        secrets::{self, ValueError},
+    },
+};
+
+/// How often a decision is taken anew because state moved under it.
+const ATTEMPTS: usize = 4;
+/// Exchanges that wait for a processor at most, for each that has one.
+const WAITING: usize = 64;
+
+/// Why an exchange gets no reply at all.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// Not an exchange.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Too much waits.
+    #[error("overloaded: {0} exchanges wait; try again in a second")]
+    Overloaded(usize),
+    /// State cannot be read.
+    #[error(transparent)]
+    InForce(#[from] InForceError),
+    /// The store failed.
+    #[error("store: {0}")]
+    Store(#[from] sqlx::Error),
+    /// A value cannot be read.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// Sealing failed.
+    #[error(transparent)]
+    Seal(#[from] SealFailure),
+    /// Nothing was committed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// No randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// No challenge key.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
+    /// State moved each time.
+    #[error("policy, registry or secrets changed {ATTEMPTS} times while this was decided: try again")]
+    Moving,
+    /// The verifier is stopping.
+    #[error("the verifier is stopping: try again when it is back")]
+    Stopping,
+}
+
+/// Everything that answers exchanges.
+#[derive(Debug)]
+pub struct Exchanges {
+    store: Store,
+    keys: Arc<Keyring>,
+    in_force: InForce,
+    committer: Committer,
+    rejections: Arc<Rejections>,
+    processors: Arc<Semaphore>,
+    most_waiting: usize,
+    limits: Limits,
+}
+
+/// One leaf, decided.
+struct Decided {
+    audit_id: String,
+    leaf: Digest,
+    explanation: Explanation,
+    of_leaf: OfLeaf,
+    secrets: Vec<SecretRecord>,
+    decision: Decision,
+}
+
+/// One batch, appraised on one generation.
+struct Appraised {
+    batch: Arc<Unverified>,
+    appraisal: Appraisal,
+    generation: Arc<Generation>,
+    registration: Option<Arc<Registration>>,
+    challenge_issued: bool,
+    now: u64,
+}
+
+impl Exchanges {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(store: Store, keys: Arc<Keyring>, committer: Committer, rejections: Arc<Rejections>, limits: Limits) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let in_force = InForce::new(store.clone());
+        Self {
+            store,
+            keys,
+            in_force,
+            committer,
+            rejections,
+            processors: Arc::new(Semaphore::new(processors)),
+            most_waiting: processors * (WAITING + 1),
+            limits,
+        }
+    }
+
+    /// Answers one exchange.
+    ///
+    /// # Errors
+    /// [`ExchangeError`]: then nothing was released.
+    pub async fn answer(&self, bytes: Vec<u8>) -> Result<ExchangeReply, ExchangeError> {
+        let batch = Arc::new(Unverified::parse(&bytes, &self.limits)?);
+        let node = batch.needs().node.to_owned();
+        for _ in 0..ATTEMPTS {
+            let appraised = self.appraise(Arc::clone(&batch)).await?;
+            let decided = self.decide(&appraised).await?;
+            if !appraised.appraisal.attributable() {
+                return self.rejected(&node, decided);
+            }
+            let pending = self.seal_and_archive(&appraised, decided, &bytes).await?;
+            match self.committer.release(pending).await? {
+                ReleaseOutcome::Committed(outcomes) => return self.reply(&node, outcomes),
+                ReleaseOutcome::Replayed => return self.replayed(&batch),
+                ReleaseOutcome::Moved => {}
+            }
+        }
+        Err(ExchangeError::Moving)
+    }
+
+    async fn appraise(&self, batch: Arc<Unverified>) -> Result<Appraised, ExchangeError> {
+        let generation = self.in_force.current().await?;
+        let node = batch.needs().node.to_owned();
+        let registration = generation.registration(&self.store, &node).await?;
+        let challenge_issued = challenge::is_ours(&self.keys, batch.needs().challenge);
+        let kept = self.in_force.replayed(&node);
+        let (verifier, limits, now) = (*self.keys.verifier(), self.limits, clock::now());
+        let mut appraised = self
+            .compute(move || {
+                let context = Context {
+                    verifier,
+                    now,
+                    challenge_issued,
+                    registration: registration.as_deref(),
+                    cluster: registration.as_ref().and_then(|r| generation.clusters.get(&r.record().cluster)),
+                    references: &generation.references,
+                    replayed: kept.as_deref(),
+                    limits,
+                };
+                let appraisal = appraise(&batch, &context);
+                Appraised { appraisal, batch, generation, registration, challenge_issued, now }
+            })
+            .await?;
+        if let Some(log) = appraised.appraisal.take_replayed() {
+            self.in_force.keep(&node, log);
+        }
+        Ok(appraised)
+    }
+
+    async fn decide(&self, appraised: &Appraised) -> Result<Vec<Decided>, ExchangeError> {
+        let mut decided = Vec::with_capacity(appraised.appraisal.leaves().len());
+        for (index, leaf) in appraised.appraisal.leaves().iter().enumerate() {
+            let secrets = self.asked(leaf).await?;
+            let policy = appraised.generation.policy.as_ref().map(|(policy, _)| policy);
+            let decision = decide(&appraised.appraisal, leaf, policy, &secrets);
+            decided.push(Decided {
+                audit_id: random::audit_id()?,
+                leaf: leaf.digest(),
+                explanation: Explanation::of_decision(&appraised.batch, &appraised.appraisal, leaf, &decision),
+                of_leaf: OfLeaf::new(index as u64, &random::bytes()?, &secrets),
+                secrets,
+                decision,
+            });
+        }
+        Ok(decided)
+    }
+
+    /// The secrets that a leaf asks for, as far as they exist.
+    async fn asked(&self, leaf: &LeafAppraisal) -> Result<Vec<SecretRecord>, ExchangeError> {
+        let mut found: Vec<SecretRecord> = Vec::new();
+        for request in leaf.leaf().map_or(&[][..], |asks| asks.secrets.as_slice()) {
+            if found.iter().all(|known| known.name != request.secret) {
+                found.extend(secrets::get(self.store.readers(), &request.secret).await?.map(|stored| stored.record));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn seal_and_archive(&self, appraised: &Appraised, decided: Vec<Decided>, bytes: &[u8]) -> Result<Pending, ExchangeError> {
+        let generation = &appraised.generation;
+        let record = appraised.registration.as_ref().map(|r| r.record());
+        let shared = Shared {
+            exchange: bytes.to_vec(),
+            verifier: *self.keys.verifier(),
+            now: appraised.now,
+            challenge_issued: appraised.challenge_issued,
+            node: record.map(|r| r.encode()),
+            cluster: record.and_then(|r| generation.clusters.get(&r.cluster)).map(|c| c.record().encode()),
+            policy: generation.policy.as_ref().map(|(_, text)| text.clone()),
+            references: generation.reference_texts.clone(),
+        };
+        let shared = self.committer.archived(shared.into_objects()).await?;
+        let mut leaves = Vec::with_capacity(decided.len());
+        for decided in decided {
+            let mut own = decided.of_leaf.into_objects();
+            own.push((role::EXPLANATION, decided.explanation.encode()));
+            let mut objects = self.committer.archived(own).await?;
+            objects.extend_from_slice(&shared);
+            let result = match decided.decision {
+                Decision::Refuse(refusal) => Err(refusal.reason()),
+                Decision::Release(grant) => Ok(self.sealed(grant, &decided.secrets, &decided.audit_id).await?),
+            };
+            log_decision(&decided.audit_id, &decided.explanation);
+            leaves.push(PendingLeaf { leaf: decided.leaf, audit_id: decided.audit_id, objects, result });
+        }
+        Ok(Pending {
+            generation: generation.number,
+            node: appraised.batch.needs().node.to_owned(),
+            challenge: Spend { digest: appraised.batch.challenge_digest(), expires: appraised.batch.challenge_expires() },
+            decided: appraised.now,
+            leaves,
+        })
+    }
+
+    async fn sealed(&self, grant: Grant, records: &[SecretRecord], audit_id: &str) -> Result<Sealed, ExchangeError> {
+        let mut values: Vec<Zeroizing<Vec<u8>>> = Vec::with_capacity(grant.secrets().len());
+        for released in grant.secrets() {
+            let record = records.iter().find(|r| r.name == released.request.secret && r.version == released.version);
+            let gone = || ValueError::Gone { name: released.request.secret.clone(), version: released.version };
+            let record = record.ok_or_else(gone)?;
+            values.push(secrets::value(self.store.readers(), self.keys.kek(), self.keys.store_id(), record).await?);
+        }
+        let (audit_id, verifier) = (audit_id.to_owned(), *self.keys.verifier());
+        Ok(self.compute(move || seal(grant, values, &audit_id, verifier)).await??)
+    }
+
+    /// Runs `work` on the bounded pool: as many at a time as there are processors, and not more waiting than we say.
+    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ExchangeError> {
+        let waiting = Arc::strong_count(&self.processors).saturating_sub(1);
+        if waiting >= self.most_waiting {
+            return Err(ExchangeError::Overloaded(waiting));
+        }
+        let place = Arc::clone(&self.processors).acquire_owned().await.map_err(|_| ExchangeError::Stopping)?;
+        let work = move || {
+            let result = work();
+            drop(place);
+            result
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopping)
+    }
+
+    fn rejected(&self, node: &str, decided: Vec<Decided>) -> Result<ExchangeReply, ExchangeError> {
+        let outcomes = decided.into_iter().map(|decided| {
+            let reason = decided.explanation.reason.clone();
+            log_decision(&decided.audit_id, &decided.explanation);
+            let (audit_id, time) = (decided.audit_id, clock::now());
+            self.rejections.add(Rejection { audit_id: audit_id.clone(), time, explanation: decided.explanation });
+            (decided.leaf, Outcome::Refused { reason, audit_id })
+        });
+        self.reply(node, outcomes.collect())
+    }
+
+    fn replayed(&self, batch: &Unverified) -> Result<ExchangeReply, ExchangeError> {
+        let mut checks = Checks::owing(&[&rules::CHALLENGE_REPLAYED]);
+        checks.record(&rules::CHALLENGE_REPLAYED, false, "a challenge that was not used", batch.challenge_digest().to_string());
+        let checks: Vec<Check> = checks.finish();
+        let node = batch.needs().node;
+        let explanation = Explanation::of_checks("rejected", node, "", &checks);
+        let mut outcomes = Vec::new();
+        for leaf in batch.leaf_digests() {
+            let audit_id = random::audit_id()?;
+            log_decision(&audit_id, &explanation);
+            self.rejections.add(Rejection { audit_id: audit_id.clone(), time: clock::now(), explanation: explanation.clone() });
+            outcomes.push((leaf, Outcome::Refused { reason: explanation.reason.clone(), audit_id }));
+        }
+        self.reply(node, outcomes)
+    }
+
+    fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
+        Ok(ExchangeReply { next_challenge: challenge::issue(&self.keys, Purpose::Release, node, clock::now())?, outcomes })
+    }
+}
+
+fn log_decision(audit_id: &str, explanation: &Explanation) {
+    tracing::info!(
+        audit_id,
+        result = explanation.result,
+        reason = explanation.reason,
+        node = explanation.node,
+        workload = explanation.workload,
+        secrets = explanation.secrets.join(", "),
+        "decided"
+    );
+}

@@ -1,0 +1,151 @@
+//! What decisions rest on: policy, reference values, clusters and registrations of one generation, compiled once and kept.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use podseal_appraisal::{
+    appraiser::{Cluster, ClusterError, Registration},
+    eventlog::ReplayedLog,
+    policy::{Policy, PolicyError, PolicyLimits},
+    reference::{Reference, ReferenceError},
+};
+use thiserror::Error;
+use tokio::sync::RwLock;
+
+use crate::store::{
+    Store, clusters,
+    documents::{self, Kind},
+    nodes, state,
+};
+
+/// Boot logs whose replay is kept: one a node.
+const KEPT_LOGS: usize = 1024;
+
+/// Why nothing can be decided.
+#[derive(Debug, Error)]
+pub enum InForceError {
+    /// The store failed.
+    #[error("store: {0}")]
+    Store(#[from] sqlx::Error),
+    /// The stored policy does not compile: another version of the program applied it.
+    #[error("the policy in force: {0}: apply a corrected one (podseal policy apply)")]
+    Policy(#[from] PolicyError),
+    /// A stored reference set does not parse.
+    #[error("a reference set in force: {0}: apply a corrected one (podseal reference apply)")]
+    Reference(#[from] ReferenceError),
+    /// A stored cluster cannot be used.
+    #[error("cluster {id}: {error}: add it again (podseal cluster add)")]
+    Cluster {
+        /// Which.
+        id: String,
+        /// Why.
+        error: ClusterError,
+    },
+}
+
+/// Everything of one generation.
+#[derive(Debug)]
+pub struct Generation {
+    /// Its number: the committer takes nothing that was decided on another.
+    pub number: u64,
+    /// The policy and its text.
+    pub policy: Option<(Policy, String)>,
+    /// Reference sets.
+    pub references: Vec<Reference>,
+    /// Name and text of each.
+    pub reference_texts: Vec<(String, String)>,
+    /// Clusters by id.
+    pub clusters: HashMap<String, Cluster>,
+    nodes: Mutex<HashMap<String, Arc<Registration>>>,
+}
+
+impl Generation {
+    async fn load(store: &Store) -> Result<Self, InForceError> {
+        // One read transaction, so that everything is of the generation that it says.
+        let mut read = store.readers().begin().await?;
+        let number = state::generation(&mut *read).await?;
+        let policy = documents::policy(&mut *read).await?;
+        let policy = policy.map(|d| Policy::parse(&d.text, &PolicyLimits::DEFAULT).map(|policy| (policy, d.text))).transpose()?;
+        let documents = documents::list(&mut *read, Kind::Reference).await?;
+        let mut clusters = HashMap::new();
+        for record in clusters::list(&mut *read).await? {
+            let id = record.id.clone();
+            let cluster = Cluster::new(record).map_err(|error| InForceError::Cluster { id: id.clone(), error })?;
+            clusters.insert(id, cluster);
+        }
+        Ok(Self {
+            number,
+            policy,
+            references: documents.iter().map(|d| Reference::parse(&d.text)).collect::<Result<_, _>>()?,
+            reference_texts: documents.into_iter().map(|d| (d.name, d.text)).collect(),
+            clusters,
+            nodes: Mutex::default(),
+        })
+    }
+
+    /// The registration of a node, prepared once. A row that is newer than this generation does no harm: the committer refuses then.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn registration(&self, store: &Store, node: &str) -> Result<Option<Arc<Registration>>, sqlx::Error> {
+        let kept = || self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = kept().get(node).cloned() {
+            return Ok(Some(found));
+        }
+        let Some(stored) = nodes::get(store.readers(), node).await? else { return Ok(None) };
+        let registration = Arc::new(Registration::new(stored.record));
+        kept().insert(node.to_owned(), Arc::clone(&registration));
+        Ok(Some(registration))
+    }
+}
+
+/// The newest generation, and replays of boot logs.
+#[derive(Debug)]
+pub struct InForce {
+    store: Store,
+    newest: RwLock<Option<Arc<Generation>>>,
+    logs: Mutex<HashMap<String, Arc<ReplayedLog>>>,
+}
+
+impl InForce {
+    /// Loads nothing yet.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, newest: RwLock::default(), logs: Mutex::default() }
+    }
+
+    /// The generation that the store is at.
+    ///
+    /// # Errors
+    /// [`InForceError`].
+    pub async fn current(&self) -> Result<Arc<Generation>, InForceError> {
+        let number = state::generation(self.store.readers()).await?;
+        if let Some(kept) = self.newest.read().await.as_ref().filter(|kept| kept.number == number) {
+            return Ok(Arc::clone(kept));
+        }
+        let mut newest = self.newest.write().await;
+        if let Some(kept) = newest.as_ref().filter(|kept| kept.number >= number) {
+            return Ok(Arc::clone(kept));
+        }
+        let loaded = Arc::new(Generation::load(&self.store).await?);
+        *newest = Some(Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    /// The kept replay of a node's boot log.
+    #[must_use]
+    pub fn replayed(&self, node: &str) -> Option<Arc<ReplayedLog>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+    }
+
+    /// Keeps a replay for the next exchange of that node.
+    pub fn keep(&self, node: &str, log: ReplayedLog) {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if logs.len() >= KEPT_LOGS {
+            logs.clear();
+        }
+        logs.insert(node.to_owned(), Arc::new(log));
+    }
+}

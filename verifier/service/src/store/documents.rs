@@ -1,0 +1,84 @@
+//! The policy and the reference sets in force.
+
+use podseal_protocol::Digest;
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
+
+use super::{digest, integer};
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The Cedar policy; its name is empty.
+    Policy,
+    /// A set of reference values.
+    Reference,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Reference => "reference",
+        }
+    }
+}
+
+/// A text in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Name of the reference set; empty for the policy.
+    pub name: String,
+    /// The text as it was applied.
+    pub text: String,
+    /// `h(text)`.
+    pub digest: Digest,
+}
+
+impl Document {
+    /// Names a text.
+    #[must_use]
+    pub fn new(name: String, text: String) -> Self {
+        Self { name, digest: Digest::of(text.as_bytes()), text }
+    }
+}
+
+fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
+    let stored = Document { name: row.try_get("name")?, text: row.try_get("text")?, digest: digest(row, "digest")? };
+    if Digest::of(stored.text.as_bytes()) == stored.digest {
+        Ok(stored)
+    } else {
+        Err(sqlx::Error::Decode("documents.text: it is not the text that its digest names".into()))
+    }
+}
+
+/// The documents of one kind, by name.
+///
+/// # Errors
+/// The store failed, or a text is not the one that its digest names.
+pub async fn list(executor: impl SqliteExecutor<'_>, kind: Kind) -> Result<Vec<Document>, sqlx::Error> {
+    let rows = sqlx::query("SELECT name, text, digest FROM documents WHERE kind = ?1 ORDER BY name").bind(kind.word());
+    rows.fetch_all(executor).await?.iter().map(document).collect()
+}
+
+/// The policy; `None` while none was applied.
+///
+/// # Errors
+/// As [`list`].
+pub async fn policy(executor: impl SqliteExecutor<'_>) -> Result<Option<Document>, sqlx::Error> {
+    Ok(list(executor, Kind::Policy).await?.pop())
+}
+
+pub(super) async fn apply(connection: &mut SqliteConnection, kind: Kind, document: &Document, now: u64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO documents (kind, name, digest, text, applied) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (kind, name) DO UPDATE \
+         SET digest = excluded.digest, text = excluded.text, applied = excluded.applied",
+    )
+    .bind(kind.word())
+    .bind(&document.name)
+    .bind(document.digest.as_ref())
+    .bind(&document.text)
+    .bind(integer(now))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! The changes that administrators and enrolling nodes make: each is applied in the transaction that appends its log entry.
+
+use podseal_appraisal::records::{ClusterRecord, NodeRecord};
+use podseal_protocol::Digest;
+use sqlx::{Acquire as _, SqliteConnection};
+use thiserror::Error;
+
+use super::{
+    challenges::Spend,
+    clusters,
+    documents::{self, Document},
+    nodes,
+    secrets::{self, SealedVersion},
+    state,
+};
+use crate::change::ChangeRecord;
+
+/// One change of state, complete: applying it needs neither keys nor randomness.
+#[derive(Debug)]
+pub enum Mutation {
+    /// A new version of a secret, encrypted for its row.
+    PutSecret(SealedVersion),
+    /// A secret is forgotten, the ciphertexts of all its versions included.
+    DeleteSecret {
+        /// `NAMESPACE/NAME`.
+        name: String,
+    },
+    /// A policy that compiled.
+    ApplyPolicy(Document),
+    /// A set of reference values that parsed.
+    ApplyReference(Document),
+    /// A cluster is added, or its issuer and keys are replaced.
+    AddCluster(ClusterRecord),
+    /// A one-time permission to join.
+    JoinToken(JoinToken),
+    /// A node whose activation held.
+    EnrolNode(Enrolment),
+    /// An administrator lets a pending node in.
+    ApproveNode {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A one-time permission to join, as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinToken {
+    /// `h(token)`.
+    pub digest: Digest,
+    /// The cluster that may be joined.
+    pub cluster: String,
+    /// The one node that may; empty: any.
+    pub node: String,
+    /// First second in which it is no longer accepted.
+    pub expires: u64,
+}
+
+/// A node on its way into the registry.
+#[derive(Debug)]
+pub struct Enrolment {
+    /// What enrolment proved; `approved` says whether a token let it in.
+    pub record: NodeRecord,
+    /// TPM name of the AK.
+    pub ak_name: Vec<u8>,
+    /// `h(token)` when it came with one.
+    pub token: Option<Digest>,
+    /// The challenge that the request was made for.
+    pub challenge: Spend,
+    /// The request ([`podseal_protocol::join::Join`]), byte for byte.
+    pub join: Vec<u8>,
+    /// Nodes that may wait for approval at a time.
+    pub most_pending: u32,
+}
+
+/// Why a change was not made. Nothing of it was.
+#[derive(Debug, Error)]
+pub enum ChangeError {
+    /// The state does not allow it.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The store failed.
+    #[error("store: {0}: see whether the disk is full or the file was removed")]
+    Store(#[from] sqlx::Error),
+}
+
+/// What in the state stands against a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Conflict {
+    /// The challenge was used before.
+    #[error("the challenge was used before: ask for a new one")]
+    ChallengeSpent,
+    /// The token is unknown, used, expired, or for another cluster or node.
+    #[error("the join token is unknown, used, expired, or for another cluster or node: create a new one (podseal node join-token)")]
+    TokenSpent,
+    /// Name, EK or AK is in the registry.
+    #[error("a node of this name, or with this EK or AK, is enrolled: choose another name, or enrol each machine once")]
+    NodeExists,
+    /// Too many nodes wait.
+    #[error("too many nodes wait for approval: approve those that are yours (podseal node list), or raise limits.pending_nodes")]
+    TooManyPending,
+    /// No such node.
+    #[error("no node of this name: see podseal node list")]
+    UnknownNode,
+    /// Nothing to do.
+    #[error("the node is approved already")]
+    AlreadyApproved,
+    /// No such secret.
+    #[error("no secret of this name: see podseal secret list")]
+    UnknownSecret,
+    /// Somebody else put a version in between.
+    #[error("another version of the secret was put at the same time: try again")]
+    VersionTaken,
+    /// No such cluster.
+    #[error("no cluster of this id: add it first (podseal cluster add)")]
+    UnknownCluster,
+}
+
+impl Conflict {
+    /// The stable reason that the outside hears.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::ChallengeSpent => "challenge.replayed",
+            Self::TokenSpent => "join.token_unspent",
+            Self::NodeExists => "join.node_new",
+            Self::TooManyPending => "join.pending",
+            Self::UnknownNode => "node.unknown",
+            Self::AlreadyApproved => "node.approved_already",
+            Self::UnknownSecret => "secret.unknown",
+            Self::VersionTaken => "secret.version_taken",
+            Self::UnknownCluster => "cluster.unknown",
+        }
+    }
+}
+
+impl Mutation {
+    /// The kind of change, as it stands in records and log lines.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PutSecret(_) => "put-secret",
+            Self::DeleteSecret { .. } => "delete-secret",
+            Self::ApplyPolicy(_) => "apply-policy",
+            Self::ApplyReference(_) => "apply-reference",
+            Self::AddCluster(_) => "add-cluster",
+            Self::JoinToken(_) => "join-token",
+            Self::EnrolNode(_) => "enrol-node",
+            Self::ApproveNode { .. } => "approve-node",
+        }
+    }
+
+    /// What is changed, by name; empty for the policy.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::PutSecret(version) => &version.name,
+            Self::DeleteSecret { name } | Self::ApproveNode { name } => name,
+            Self::ApplyPolicy(document) | Self::ApplyReference(document) => &document.name,
+            Self::AddCluster(cluster) => &cluster.id,
+            Self::JoinToken(token) => &token.node,
+            Self::EnrolNode(enrolment) => &enrolment.record.node,
+        }
+    }
+
+    /// The version of the secret that is put; 0 for every other change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        if let Self::PutSecret(version) = self { version.version } else { 0 }
+    }
+
+    /// What is archived under the role `change`: who did what.
+    #[must_use]
+    pub fn record(&self, actor: &str, salt: &[u8; 16]) -> Vec<u8> {
+        let (kind, subject) = (self.kind().to_owned(), self.subject().to_owned());
+        ChangeRecord { salt: *salt, kind, subject, version: self.version(), actor: actor.to_owned() }.encode()
+    }
+
+    /// What the entry commits to: role and bytes, to be archived before the change is committed.
+    #[must_use]
+    pub fn objects(&self) -> Vec<(&'static str, Vec<u8>)> {
+        match self {
+            Self::ApplyPolicy(document) => vec![("policy", document.text.clone().into_bytes())],
+            Self::ApplyReference(document) => vec![("reference", document.text.clone().into_bytes())],
+            Self::AddCluster(cluster) => vec![("cluster", cluster.encode())],
+            Self::EnrolNode(enrolment) => {
+                vec![("node", enrolment.record.encode()), ("join", enrolment.join.clone())]
+            }
+            Self::PutSecret(_) | Self::DeleteSecret { .. } | Self::JoinToken(_) | Self::ApproveNode { .. } => Vec::new(),
+        }
+    }
+
+    /// Carries the change out within the caller's transaction, and moves the generation. When it fails, the transaction is as before: a
+    /// batch goes on with its other members.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn apply(&self, connection: &mut SqliteConnection, now: u64) -> Result<(), ChangeError> {
+        let mut savepoint = connection.begin().await?;
+        match self {
+            Self::PutSecret(version) => secrets::put(&mut savepoint, version, now).await?,
+            Self::DeleteSecret { name } => secrets::delete(&mut savepoint, name, now).await?,
+            Self::ApplyPolicy(document) => documents::apply(&mut savepoint, documents::Kind::Policy, document, now).await?,
+            Self::ApplyReference(document) => documents::apply(&mut savepoint, documents::Kind::Reference, document, now).await?,
+            Self::AddCluster(cluster) => clusters::put(&mut savepoint, cluster).await?,
+            Self::JoinToken(token) => nodes::put_token(&mut savepoint, token, now).await?,
+            Self::EnrolNode(enrolment) => nodes::enrol(&mut savepoint, enrolment, now).await?,
+            Self::ApproveNode { name } => nodes::approve(&mut savepoint, name).await?,
+        }
+        state::next_generation(&mut savepoint).await?;
+        savepoint.commit().await?;
+        Ok(())
+    }
+}

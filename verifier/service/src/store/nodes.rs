@@ -1,0 +1,182 @@
+//! The registry of nodes, and the one-time tokens that let nodes in.
+
+use podseal_appraisal::{claims::RootKind, records::NodeRecord};
+use podseal_protocol::Digest;
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
+
+use super::{
+    challenges, digest, integer,
+    mutation::{ChangeError, Conflict, Enrolment, JoinToken},
+    unsigned,
+};
+
+/// A node as registered, with what changes about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredNode {
+    /// What enrolment proved.
+    pub record: NodeRecord,
+    /// TPM name of its AK.
+    pub ak_name: Vec<u8>,
+    /// When it was enrolled, in seconds since 1970.
+    pub enrolled: u64,
+    /// When an exchange of it was last appraised; 0 for never.
+    pub last_seen: u64,
+}
+
+fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
+    let word: String = row.try_get("root_kind")?;
+    let kind = [RootKind::Production, RootKind::Test].into_iter().find(|kind| kind.as_str() == word);
+    Ok(StoredNode {
+        record: NodeRecord {
+            node: row.try_get("name")?,
+            cluster: row.try_get("cluster")?,
+            node_uid: row.try_get("node_uid")?,
+            profile: row.try_get("profile")?,
+            ek_digest: digest(row, "ek_digest")?,
+            ak_public: row.try_get("ak_public")?,
+            root: row.try_get("root")?,
+            root_kind: kind.ok_or_else(|| sqlx::Error::Decode("nodes.root_kind: wanted production or test".into()))?,
+            approved: row.try_get("approved")?,
+        },
+        ak_name: row.try_get("ak_name")?,
+        enrolled: unsigned(row.try_get("enrolled")?),
+        last_seen: unsigned(row.try_get("last_seen")?),
+    })
+}
+
+/// One node by name.
+///
+/// # Errors
+/// The store failed.
+pub async fn get(executor: impl SqliteExecutor<'_>, name: &str) -> Result<Option<StoredNode>, sqlx::Error> {
+    let row = sqlx::query("SELECT * FROM nodes WHERE name = ?1").bind(name).fetch_optional(executor).await?;
+    row.as_ref().map(stored).transpose()
+}
+
+/// The name of the node that has this EK.
+///
+/// # Errors
+/// The store failed.
+pub async fn name_of_ek(executor: impl SqliteExecutor<'_>, ek: &Digest) -> Result<Option<String>, sqlx::Error> {
+    let row = sqlx::query("SELECT name FROM nodes WHERE ek_digest = ?1").bind(ek.as_ref()).fetch_optional(executor).await?;
+    row.map(|row| row.try_get(0)).transpose()
+}
+
+/// Every node, by name.
+///
+/// # Errors
+/// The store failed.
+pub async fn list(executor: impl SqliteExecutor<'_>) -> Result<Vec<StoredNode>, sqlx::Error> {
+    sqlx::query("SELECT * FROM nodes ORDER BY name").fetch_all(executor).await?.iter().map(stored).collect()
+}
+
+/// Remembers when a node's exchange was appraised; within the committer's transaction.
+///
+/// # Errors
+/// The store failed.
+pub async fn seen(connection: &mut SqliteConnection, name: &str, now: u64) -> Result<(), sqlx::Error> {
+    let update = sqlx::query("UPDATE nodes SET last_seen = max(last_seen, ?2) WHERE name = ?1");
+    update.bind(name).bind(integer(now)).execute(connection).await?;
+    Ok(())
+}
+
+/// A join token, with whether it was used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredToken {
+    /// The token.
+    pub token: JoinToken,
+    /// A node joined with it.
+    pub consumed: bool,
+}
+
+/// A join token by its hash.
+///
+/// # Errors
+/// The store failed.
+pub async fn token(executor: impl SqliteExecutor<'_>, hash: &Digest) -> Result<Option<StoredToken>, sqlx::Error> {
+    let Some(row) = sqlx::query("SELECT * FROM join_tokens WHERE digest = ?1").bind(hash.as_ref()).fetch_optional(executor).await? else {
+        return Ok(None);
+    };
+    let token = JoinToken {
+        digest: digest(&row, "digest")?,
+        cluster: row.try_get("cluster")?,
+        node: row.try_get("node")?,
+        expires: unsigned(row.try_get("expires")?),
+    };
+    Ok(Some(StoredToken { token, consumed: row.try_get::<Option<i64>, _>("consumed")?.is_some() }))
+}
+
+/// Keeps a token, and forgets those that expired: an unknown token is refused like an expired one.
+pub(super) async fn put_token(connection: &mut SqliteConnection, token: &JoinToken, now: u64) -> Result<(), ChangeError> {
+    if super::clusters::get(&mut *connection, &token.cluster).await?.is_none() {
+        return Err(Conflict::UnknownCluster.into());
+    }
+    sqlx::query("DELETE FROM join_tokens WHERE expires <= ?1").bind(integer(now)).execute(&mut *connection).await?;
+    sqlx::query("INSERT INTO join_tokens (digest, cluster, node, expires) VALUES (?1, ?2, ?3, ?4)")
+        .bind(token.digest.as_ref())
+        .bind(&token.cluster)
+        .bind(&token.node)
+        .bind(integer(token.expires))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Spends the challenge, consumes the token, takes the node in: the unique columns decide a race.
+pub(super) async fn enrol(connection: &mut SqliteConnection, enrolment: &Enrolment, now: u64) -> Result<(), ChangeError> {
+    if !challenges::spend(&mut *connection, &enrolment.challenge).await? {
+        return Err(Conflict::ChallengeSpent.into());
+    }
+    let record = &enrolment.record;
+    match &enrolment.token {
+        Some(token) => consume(&mut *connection, token, record, now).await?,
+        None => {
+            let row = sqlx::query("SELECT count(*) FROM nodes WHERE approved = 0").fetch_one(&mut *connection).await?;
+            if unsigned(row.try_get(0)?) >= u64::from(enrolment.most_pending) {
+                return Err(Conflict::TooManyPending.into());
+            }
+        }
+    }
+    let inserted = sqlx::query(
+        "INSERT INTO nodes (name, cluster, node_uid, profile, ek_digest, ak_public, ak_name, root, root_kind, approved, enrolled) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
+    )
+    .bind(&record.node)
+    .bind(&record.cluster)
+    .bind(&record.node_uid)
+    .bind(&record.profile)
+    .bind(record.ek_digest.as_ref())
+    .bind(record.ak_public.as_slice())
+    .bind(enrolment.ak_name.as_slice())
+    .bind(&record.root)
+    .bind(record.root_kind.as_str())
+    .bind(record.approved)
+    .bind(integer(now))
+    .execute(connection)
+    .await?;
+    if inserted.rows_affected() == 1 { Ok(()) } else { Err(Conflict::NodeExists.into()) }
+}
+
+async fn consume(connection: &mut SqliteConnection, token: &Digest, record: &NodeRecord, now: u64) -> Result<(), ChangeError> {
+    let consumed = sqlx::query(
+        "UPDATE join_tokens SET consumed = ?2 \
+         WHERE digest = ?1 AND consumed IS NULL AND expires > ?2 AND cluster = ?3 AND (node = '' OR node = ?4)",
+    )
+    .bind(token.as_ref())
+    .bind(integer(now))
+    .bind(&record.cluster)
+    .bind(&record.node)
+    .execute(connection)
+    .await?;
+    if consumed.rows_affected() == 1 { Ok(()) } else { Err(Conflict::TokenSpent.into()) }
+}
+
+pub(super) async fn approve(connection: &mut SqliteConnection, name: &str) -> Result<(), ChangeError> {
+    let updated =
+        sqlx::query("UPDATE nodes SET approved = 1 WHERE name = ?1 AND approved = 0").bind(name).execute(&mut *connection).await?;
+    if updated.rows_affected() == 1 {
+        return Ok(());
+    }
+    let known = get(connection, name).await?.is_some();
+    Err(if known { Conflict::AlreadyApproved } else { Conflict::UnknownNode }.into())
+}

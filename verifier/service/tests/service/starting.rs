@@ -1,0 +1,123 @@
+//! What the verifier demands before it opens anything.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use crate::verifier::{Installation, init};
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Refused, with each of `said` in the one line on standard error.
+fn refused(installation: &Installation, said: &[&str]) {
+    let output = installation.check_config();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for word in said {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+}
+
+fn holds(installation: &Installation) {
+    let output = installation.check_config();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn init_twice_changes_nothing() {
+    let installation = Installation::new("");
+    let files = ["kek", "data/admin/admin.key.pem", "data/admin/admin.cert.pem"];
+    let before = files.map(|name| fs::read(installation.path(name)).unwrap());
+    let output = init(&installation.config());
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(made["verifier"].as_str().unwrap(), installation.id.to_string());
+    assert_eq!(made["admin"]["spki_sha256"].as_str().unwrap(), installation.admin_spki);
+    assert_eq!(made["admin"]["configured"], true);
+    assert_eq!(before, files.map(|name| fs::read(installation.path(name)).unwrap()));
+}
+
+#[test]
+fn verifier_starts_insecurely_never() {
+    let installation = Installation::new("");
+    holds(&installation);
+    for (name, wide, narrow) in [
+        ("kek", 0o640, 0o600),
+        ("kek", 0o604, 0o600),
+        ("data", 0o750, 0o700),
+        ("data/podseal.db", 0o644, 0o600),
+        ("data/archive", 0o755, 0o700),
+        ("verifier.toml", 0o664, 0o644),
+    ] {
+        let path = installation.path(name);
+        chmod(&path, wide);
+        refused(&installation, &[&format!("found mode {wide:04o}"), "wanted", "chmod", name]);
+        chmod(&path, narrow);
+        holds(&installation);
+    }
+}
+
+#[test]
+fn a_kek_file_that_is_a_link_or_somebody_elses_is_refused() {
+    let installation = Installation::new("");
+    let (kek, moved) = (installation.path("kek"), installation.path("moved"));
+    fs::rename(&kek, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &kek).unwrap();
+    refused(&installation, &["kek_file", "no symbolic link"]);
+    fs::remove_file(&kek).unwrap();
+    refused(&installation, &["kek_file", "podseal-verifier init"]);
+    // `init` does not make another key for a store that exists.
+    let again = init(&installation.config());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("restore the file from its backup"));
+    fs::rename(&moved, &kek).unwrap();
+    holds(&installation);
+    if std::os::unix::fs::chown(&kek, Some(65_534), None).is_ok() {
+        refused(&installation, &["found owner 65534", "chown"]);
+    } else {
+        eprintln!("skipped: not root, so no file can be given away");
+    }
+}
+
+#[test]
+fn another_kek_is_refused() {
+    let installation = Installation::new("");
+    fs::write(installation.path("kek"), format!("{}\n", "00".repeat(32))).unwrap();
+    refused(&installation, &["does not open in its row", "restore"]);
+    fs::write(installation.path("kek"), "short\n").unwrap();
+    refused(&installation, &["found 6 bytes", "64 hexadecimal digits"]);
+}
+
+#[test]
+fn no_administrator_is_refused() {
+    let installation = Installation::new("");
+    let text = fs::read_to_string(installation.config()).unwrap();
+    fs::write(installation.config(), text.split("[[admin]]").next().unwrap()).unwrap();
+    refused(&installation, &["admin: found none", "[[admin]]"]);
+}
+
+#[test]
+fn unknown_config_key_refused() {
+    for more in ["[limits]\nrequest_secnods = 3\n", "[telemetry]\nlevel = \"info\"\n"] {
+        refused(&Installation::new(more), &["unknown field", "docs/OPERATING.md"]);
+    }
+    let installation = Installation::new("");
+    let text = fs::read_to_string(installation.config()).unwrap();
+    fs::write(installation.config(), format!("listne = \"x\"\n{text}")).unwrap();
+    refused(&installation, &["unknown field `listne`"]);
+}
+
+#[test]
+fn values_outside_their_bounds_are_refused() {
+    let root = rcgen::generate_simple_self_signed(vec!["root".to_owned()]).unwrap();
+    for (more, said) in [
+        ("[limits]\nconnections = 0\n", "limits.connections: found \"0\", wanted 1 to 65536"),
+        ("[[admin]]\nname = \"b\"\nspki_sha256 = \"12\"\n", "admin.spki_sha256: found \"12\""),
+        ("[[admin]]\nname = \"ops\"\nspki_sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n", "there twice"),
+        ("[[ek_root]]\nname = \"r\"\nfile = \"root.pem\"\nkind = \"prod\"\n", "\"production\" or \"test\""),
+        ("[[ek_root]]\nname = \"r\"\nfile = \"missing.pem\"\nkind = \"test\"\n", "missing.pem"),
+        ("[[ek_root]]\nname = \"r\"\nfile = \"kek\"\nkind = \"test\"\n", "found 0 certificates"),
+    ] {
+        let installation = Installation::new(more);
+        fs::write(installation.path("root.pem"), root.cert.pem()).unwrap();
+        refused(&installation, &[said]);
+    }
+}
