@@ -108,7 +108,8 @@ fn references_expired() {
 
 #[test]
 fn secure_boot_off() {
-    let demanding = |events: &[Event]| golden(events, REFERENCES_EXPIRE).replace("require_secure_boot = false", "require_secure_boot = true");
+    let demanding =
+        |events: &[Event]| golden(events, REFERENCES_EXPIRE).replace("require_secure_boot = false", "require_secure_boot = true");
     let mut world = World::honest();
     world.references = vec![demanding(&world.measured)];
     assert!(world.references[0].contains("require_secure_boot = true"), "{}", world.references[0]);

@@ -139,16 +139,8 @@ fn selection_twice() {
 
 #[test]
 fn values_of_other_registers() {
-    refused(
-        &["quote.values"],
-        By::RegisteredNode,
-        &[("one more than quoted", |w| w.quote = |q| q.values.push((10, Digest([0; 32]))))],
-    );
-    refused(
-        &["quote.values", "quote.pcr_digest"],
-        By::RegisteredNode,
-        &[("one less than quoted", |w| w.quote = |q| q.values.truncate(9))],
-    );
+    refused(&["quote.values"], By::RegisteredNode, &[("one more than quoted", |w| w.quote = |q| q.values.push((10, Digest([0; 32]))))]);
+    refused(&["quote.values", "quote.pcr_digest"], By::RegisteredNode, &[("one less than quoted", |w| w.quote = |q| q.values.truncate(9))]);
 }
 
 #[test]

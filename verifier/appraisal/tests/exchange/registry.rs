@@ -66,15 +66,19 @@ fn every_rule_is_attacked_by_a_test() {
 fn every_attack_exists_and_names_its_rule() {
     let texts: Vec<_> = [read("tests"), read("src")].concat();
     for (rule, test) in registry().into_iter().filter(|(_, test)| *test != "elsewhere") {
-        let head = format!("#[test]\nfn {test}() {{\n");
-        let bodies = texts.iter().flat_map(|(_, text)| {
-            let flat = text.replace("\n    #[test]\n    fn ", "\n#[test]\nfn ").replace("\n    }\n", "\n}\n");
-            flat.split(&head).skip(1).filter_map(|rest| rest.split_once("\n}\n").map(|(body, _)| body.to_owned())).collect::<Vec<_>>()
-        });
-        let bodies: Vec<_> = bodies.collect();
+        let bodies: Vec<_> = texts.iter().flat_map(|(_, text)| bodies(text, test)).collect();
         assert!(!bodies.is_empty(), "there is no test {test}, which is to attack {rule}");
         assert!(bodies.iter().any(|body| body.contains(&format!("\"{rule}\""))), "{test} does not name {rule}");
     }
+}
+
+/// Bodies of the tests of that name, at the top of a file or in a module of its own.
+fn bodies<'a>(text: &'a str, test: &str) -> Vec<&'a str> {
+    let at = |indent: &str| {
+        let (head, end) = (format!("\n{indent}#[test]\n{indent}fn {test}() {{\n"), format!("\n{indent}}}\n"));
+        text.split_once(&head).and_then(|(_, rest)| rest.split_once(&end)).map(|(body, _)| body)
+    };
+    [at(""), at("    ")].into_iter().flatten().collect()
 }
 
 /// What is attacked elsewhere is decided elsewhere: nothing in this crate records it.

@@ -71,11 +71,7 @@ fn launcher_trusts_another_verifier() {
 
 #[test]
 fn pod_set_of_something_else() {
-    refused(
-        &["podset.parses"],
-        By::RegisteredNode,
-        &[("no pod set", |w| w.pods[0].pod_set_bytes = Some(b"pod set".to_vec()))],
-    );
+    refused(&["podset.parses"], By::RegisteredNode, &[("no pod set", |w| w.pods[0].pod_set_bytes = Some(b"pod set".to_vec()))]);
     refused(&["podset.contains_container"], By::RegisteredNode, &[("without who asks", |w| drop(w.pods[0].containers.remove(0)))]);
     refused(
         &["podset.agrees"],

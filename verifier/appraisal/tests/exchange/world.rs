@@ -275,3 +275,13 @@ pub(crate) fn golden(events: &[Event], expires: u64) -> String {
     let registers = PcrSet::of(QUOTED_REGISTERS).unwrap();
     capture(&boot::log(events), registers, "golden", expires, &Limits::DEFAULT).unwrap()
 }
+
+/// Modulus of the honest machine's AK.
+pub(crate) fn ak_modulus() -> Vec<u8> {
+    tpm::modulus(&tpm::AKS[0]).to_vec()
+}
+
+/// Modulus of the RSA key by which the cluster signs its tokens.
+pub(crate) fn token_modulus() -> Vec<u8> {
+    tpm::modulus(&tokens::RSA).to_vec()
+}

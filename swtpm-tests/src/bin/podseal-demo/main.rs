@@ -1,0 +1,45 @@
+//! `make demo`: one attested container gets its password, five other requests get nothing, and every decision can be taken again from the archive.
+//!
+//! Everything shown is read from processes and files of this run. It exits 0 only if all of it held.
+
+mod stage;
+mod steps;
+
+use std::process::ExitCode;
+
+use podseal_swtpm_tests::sandbox::{self, Scratch};
+use stage::{DemoError, Stage};
+
+fn main() -> ExitCode {
+    if !sandbox::inside() {
+        if let Some(obstacle) = sandbox::obstacle() {
+            eprintln!("demo: {obstacle}");
+            return ExitCode::FAILURE;
+        }
+        return sandbox::enter().unwrap_or_else(|error| {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        });
+    }
+    match demo() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\ndemo: this did not hold: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo() -> Result<(), DemoError> {
+    let scratch = Scratch::new()?;
+    let stage = Stage::set(&scratch.path().join("d"))?;
+    steps::the_attested_container_gets_its_password(&stage)?;
+    steps::another_service_account_gets_nothing(&stage)?;
+    steps::a_preloaded_library_gets_nothing(&stage)?;
+    steps::a_copy_executed_in_the_container_gets_nothing(&stage)?;
+    steps::a_node_whose_boot_log_changed_gets_nothing(&stage)?;
+    steps::a_recorded_request_gets_nothing(&stage)?;
+    steps::every_decision_can_be_taken_again(&stage)?;
+    println!("\nAll of it held: one container has the password, five requests got nothing.");
+    Ok(())
+}

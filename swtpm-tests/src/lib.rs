@@ -1,0 +1,29 @@
+//! The test bench: real parts, started and ended by tests, demo and playground.
+//!
+//! A software TPM with its maker ([`tpm_ca`], [`swtpm`]), a measured boot ([`bootlog`]), an attacker on the bus ([`tpm_proxy`]), a node's container
+//! runtime with images and pods ([`containerd`], [`image`], [`pod`]) and a cluster's token issuer ([`issuer`]). None of these shares code with what it
+//! tests: a mistake must be made twice to go unseen.
+//!
+//! [`site`] puts them together with the shipped programs: a verifier, a cluster, its nodes and pods. Only [`site::counterfeit`], an attester that lies, uses
+//! the shipped crates themselves.
+//!
+//! [`sandbox`] runs a program in namespaces of its own, so that a bench leaves nothing behind, however it ends.
+
+#![allow(clippy::indexing_slicing)]
+
+pub mod binaries;
+pub mod bootlog;
+mod cgroups;
+pub mod containerd;
+pub mod cri;
+pub mod error;
+pub mod image;
+pub mod issuer;
+pub mod pod;
+mod ports;
+pub mod raw_tpm;
+pub mod sandbox;
+pub mod site;
+pub mod swtpm;
+pub mod tpm_ca;
+pub mod tpm_proxy;

@@ -1,0 +1,143 @@
+//! A machine: a TPM, and what it measured when it booted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Site;
+use crate::bootlog::Boot;
+use crate::error::BenchError;
+use crate::raw_tpm::Bank;
+use crate::sandbox::random_name;
+use crate::swtpm::Swtpm;
+use crate::tpm_proxy::TpmProxy;
+
+/// The banks of every machine's TPM.
+pub const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
+
+/// A booted machine; its TPM ends with the value.
+#[derive(Debug)]
+pub struct Machine {
+    name: String,
+    uid: String,
+    dir: PathBuf,
+    proxy: Option<TpmProxy>,
+    tpm: Swtpm,
+}
+
+/// Where an attester finds the rest of its node.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The verifier's address.
+    pub address: String,
+    /// The verifier's identity.
+    pub verifier: String,
+    /// The cluster's id.
+    pub cluster: String,
+    /// The container runtime's socket.
+    pub runtime: PathBuf,
+    /// The workload directory.
+    pub published: PathBuf,
+    /// More lines for the configuration.
+    pub more: String,
+}
+
+impl Machine {
+    /// Makes a machine with its own TPM in `dir`, boots it, and puts a proxy before its TPM if `proxied`.
+    pub(super) fn boot(site: &Site, dir: &Path, name: &str, uid: &str, boot: &Boot, proxied: bool) -> Result<Self, BenchError> {
+        fs::create_dir_all(dir).map_err(BenchError::io(format!("make {}", dir.display())))?;
+        let tpm = Swtpm::start(&site.tpm_state(name)?)?;
+        let machine = Self { name: name.into(), uid: uid.into(), dir: dir.to_path_buf(), proxy: None, tpm };
+        machine.measure(boot)?;
+        let proxy = if proxied { Some(TpmProxy::start(machine.tpm.port())?) } else { None };
+        Ok(Self { proxy, ..machine })
+    }
+
+    /// Boots it again, as `boot` says. The attester keeps running, as it never does on a real machine: restart it.
+    pub fn reboot(&mut self, boot: &Boot) -> Result<(), BenchError> {
+        self.tpm.reset()?;
+        self.measure(boot)
+    }
+
+    /// Under which it is enrolled.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The uid of its node object.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its TPM.
+    pub fn tpm(&self) -> &Swtpm {
+        &self.tpm
+    }
+
+    /// The proxy before its TPM, where it was booted with one.
+    pub fn proxy(&self) -> Option<&TpmProxy> {
+        self.proxy.as_ref()
+    }
+
+    /// The firmware's event log. A test that changes the file is an attacker on the disk.
+    pub fn event_log(&self) -> PathBuf {
+        self.dir.join("boot.log")
+    }
+
+    /// The attestation key, wrapped by the TPM, once the machine is enrolled.
+    pub fn ak_state(&self) -> PathBuf {
+        self.dir.join("ak")
+    }
+
+    /// The file with the kernel's boot id.
+    pub fn boot_id(&self) -> PathBuf {
+        self.dir.join("boot_id")
+    }
+
+    /// The attester's configuration.
+    pub fn config(&self, around: &Surroundings) -> String {
+        let tcti = self.proxy.as_ref().map_or_else(|| self.tpm.tcti(), TpmProxy::tcti);
+        let (name, uid) = (&self.name, &self.uid);
+        let [boot_id, ak, log, issuer] =
+            [self.boot_id(), self.ak_state(), self.event_log(), self.dir.join("ek-issuer.pem")].map(|path| path.display().to_string());
+        let Surroundings { address, verifier, cluster, runtime, published, more } = around;
+        let (runtime, published) = (runtime.display(), published.display());
+        format!(
+            r#"[node]
+name = "{name}"
+cluster = "{cluster}"
+uid = "{uid}"
+boot_id = "{boot_id}"
+
+[verifier]
+address = "{address}"
+id = "{verifier}"
+
+[tpm]
+tcti = "{tcti}"
+ak_state = "{ak}"
+event_log = "{log}"
+ek_intermediates = "{issuer}"
+
+[runtime]
+socket = "{runtime}"
+
+[workload]
+directory = "{published}"
+
+[log]
+format = "json"
+{more}"#
+        )
+    }
+
+    fn measure(&self, boot: &Boot) -> Result<(), BenchError> {
+        boot.measure(&mut self.tpm.client()?, &BANKS, &self.event_log())?;
+        let id = random_name()? + &random_name()?;
+        fs::write(self.boot_id(), format!("{id}\n")).map_err(BenchError::io("write the boot id"))
+    }
+}

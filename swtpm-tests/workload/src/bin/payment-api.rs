@@ -1,0 +1,67 @@
+//! An application that knows nothing of Podseal: it reads its secrets from files, prints what it sees of itself as one line of JSON, and serves until SIGTERM.
+//!
+//! The files are those named by its arguments, or all of `/podseal/secrets` when there are none. It prints digests, never contents.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+
+const SECRETS: &str = "/podseal/secrets";
+
+fn main() -> io::Result<()> {
+    let mut stop = Signals::new([SIGTERM])?;
+    let mut out = io::stdout();
+    writeln!(out, "{}", self_portrait())?;
+    out.flush()?;
+    stop.forever().next();
+    Ok(())
+}
+
+fn self_portrait() -> Value {
+    json!({
+        "pid": std::process::id(),
+        "uid": fs::metadata("/proc/self").map(|own| own.uid()).ok(),
+        "args": std::env::args_os().map(text).collect::<Vec<_>>(),
+        "cwd": std::env::current_dir().ok(),
+        "files": secret_files().iter().map(|path| describe(path)).collect::<Vec<_>>(),
+        "environ_names": std::env::vars_os().map(|(name, _)| text(name)).collect::<Vec<_>>(),
+    })
+}
+
+fn text(value: OsString) -> String {
+    value.to_string_lossy().into_owned()
+}
+
+fn secret_files() -> Vec<PathBuf> {
+    let named: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let mut found: Vec<PathBuf> = fs::read_dir(SECRETS).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+fn describe(path: &Path) -> Value {
+    match fs::metadata(path).and_then(|found| Ok((found, fs::read(path)?))) {
+        Ok((found, contents)) => json!({
+            "path": path,
+            "mode": format!("{:04o}", found.mode() & 0o7777),
+            "owner": found.uid(),
+            "length": contents.len(),
+            "sha256": hex(&Sha256::digest(&contents)),
+        }),
+        Err(error) => json!({ "path": path, "error": error.to_string() }),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

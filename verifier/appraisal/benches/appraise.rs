@@ -1,0 +1,152 @@
+//! One TPM batch appraised warm, against the bare verification of its signatures in the same run.
+//!
+//! Warm: registration, cluster keys, reference values and policy are prepared, the replay of the boot log is kept. "Appraised" is the whole
+//! way from received bytes: parse, challenge, appraise. "Signatures" are the quote's and each token's, verified by the library alone under
+//! keys parsed before. Deciding by policy and a cold boot log are timed besides.
+//!
+//! Raw samples: `target/bench/appraise-N.csv`, nanoseconds. Exit code 1 where the median ratio is above the gate, or an appraisal in it did
+//! not verify.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement reads the clock and writes files")]
+#![allow(dead_code, reason = "the tests use more of the world than the measurement does")]
+
+#[path = "../tests/exchange/world.rs"]
+mod world;
+
+use std::{
+    fmt::Write as _,
+    hint::black_box,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use podseal_appraisal::{decision::Decision, eventlog::ReplayedLog};
+use podseal_protocol::{Limits, evidence::Evidence, evidence::Part, exchange::Exchange};
+use world::{NOW, Prepared, World, token_modulus};
+
+const GATE: f64 = 3.0;
+const AIM: f64 = 2.0;
+const WARM_UP: usize = 50;
+const SAMPLES: usize = 1_000;
+
+/// Message, signature and key of one signature of the batch.
+struct Signature {
+    key: ParsedPublicKey,
+    message: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// One kind of sample after the other, in nanoseconds.
+struct Samples {
+    names: [&'static str; 4],
+    rows: Vec<[u64; 4]>,
+}
+
+fn rsa(modulus: &[u8]) -> ParsedPublicKey {
+    RsaPublicKeyComponents { n: modulus, e: &[1, 0, 1] }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).unwrap()
+}
+
+/// The signatures of an exchange: the quote's, and that of each token.
+fn signatures(exchange: &[u8]) -> Vec<Signature> {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let exchange = Exchange::decode(exchange, &Limits::DEFAULT).unwrap();
+    let evidence = Evidence::decode(&exchange.evidence, &Limits::DEFAULT).unwrap();
+    let Part::TpmQuote { attest, signature, .. } = &evidence.parts[0] else { panic!("no quote") };
+    // TPMT_SIGNATURE: scheme, hash and size stand before an RSA signature.
+    let mut all = vec![Signature { key: rsa(&world::ak_modulus()), message: attest.clone(), signature: signature[6..].to_vec() }];
+    for token in exchange.attachments.iter().filter(|attachment| attachment.starts_with(b"eyJ")) {
+        let dot = token.iter().rposition(|byte| *byte == b'.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(&token[dot + 1..]).unwrap();
+        all.push(Signature { key: rsa(&token_modulus()), message: token[..dot].to_vec(), signature });
+    }
+    all
+}
+
+fn nanoseconds(work: impl FnOnce()) -> u64 {
+    let start = Instant::now();
+    work();
+    u64::try_from(start.elapsed().as_nanos()).unwrap()
+}
+
+fn measure(prepared: &Prepared, exchange: &[u8], replayed: &ReplayedLog, leaves: usize) -> Samples {
+    let signatures = signatures(exchange);
+    assert_eq!(signatures.len(), 1 + leaves, "one quote, and a token for each leaf");
+    let mut rows = Vec::with_capacity(SAMPLES);
+    for round in 0..WARM_UP + SAMPLES {
+        let bare = nanoseconds(|| {
+            for one in &signatures {
+                black_box(one.key.verify_sig(&one.message, &one.signature)).unwrap();
+            }
+        });
+        let mut appraised = None;
+        let warm = nanoseconds(|| appraised = Some(prepared.appraise(black_box(exchange), NOW, Some(replayed))));
+        let (_, appraisal) = appraised.unwrap();
+        let mut decisions = Vec::new();
+        let decide = nanoseconds(|| decisions = prepared.decide(&appraisal));
+        let verified = decisions.iter().filter(|decision| matches!(decision, Decision::Release(_))).count();
+        assert_eq!(verified, leaves, "an appraisal in the measurement did not verify");
+        let cold = nanoseconds(|| drop(black_box(prepared.appraise(black_box(exchange), NOW, None))));
+        if round >= WARM_UP {
+            rows.push([bare, warm, decide, cold]);
+        }
+    }
+    Samples { names: ["signatures", "appraised", "decided", "appraised-cold"], rows }
+}
+
+impl Samples {
+    fn percentile(&self, column: usize, percent: usize) -> u64 {
+        let mut sorted: Vec<u64> = self.rows.iter().map(|row| row[column]).collect();
+        sorted.sort_unstable();
+        sorted[(sorted.len() - 1) * percent / 100]
+    }
+
+    fn ratio(&self, percent: usize) -> f64 {
+        self.percentile(1, percent) as f64 / self.percentile(0, percent) as f64
+    }
+
+    fn save(&self, path: &Path) {
+        let mut text = format!("{}\n", self.names.join(","));
+        for row in &self.rows {
+            writeln!(text, "{}", row.map(|value| value.to_string()).join(",")).unwrap();
+        }
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+/// `target/bench`, wherever cargo keeps it: the program lies in `target/PROFILE/deps`.
+fn folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.ancestors().nth(3).unwrap().join("bench");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn main() -> ExitCode {
+    let mut held = true;
+    println!("{:>6} | {:<15} | {:>9} | {:>9}", "leaves", "microseconds", "p50", "p99");
+    for leaves in [1, 32] {
+        let world = World::of_replicas(leaves);
+        let (prepared, exchange) = (world.prepared(), world.exchange());
+        let replayed = prepared.appraise(&exchange, NOW, None).1.take_replayed().unwrap();
+        let samples = measure(&prepared, &exchange, &replayed, leaves);
+        samples.save(&folder().join(format!("appraise-{leaves}.csv")));
+        for (column, name) in samples.names.iter().enumerate() {
+            let micro = |percent| samples.percentile(column, percent) as f64 / 1_000.0;
+            println!("{leaves:>6} | {name:<15} | {:>9.1} | {:>9.1}", micro(50), micro(99));
+        }
+        let ratio = samples.ratio(50);
+        let word = if ratio > GATE {
+            "ABOVE THE GATE"
+        } else if ratio > AIM {
+            "within the gate"
+        } else {
+            "within the aim"
+        };
+        println!("{leaves:>6} | {:<15} | {ratio:>9.2} | {:>9.2} | {word}: gate {GATE}, aim {AIM}", "ratio", samples.ratio(99));
+        held &= ratio <= GATE;
+    }
+    println!("raw samples: {}/appraise-*.csv", folder().display());
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
