@@ -51,7 +51,7 @@ impl Cluster {
     }
 
     /// Tells the verifier about the cluster, or about more of its directories: `podseal cluster add`.
-    pub(super) fn register(&self, admin: &Admin, runtime: &[PathBuf], attester: &[PathBuf]) -> Result<(), BenchError> {
+    pub fn register(&self, admin: &Admin, runtime: &[PathBuf], attester: &[PathBuf]) -> Result<(), BenchError> {
         let mut known = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
         known.runtime.extend(runtime.iter().map(|dir| dir.display().to_string()));
         known.attester.extend(attester.iter().map(|dir| dir.display().to_string()));
