@@ -1,4 +1,4 @@
-//! Who asks: decided by the kernel and the runtime, never by what the caller says (DESIGN: only the container's init process may ask).
+//! Who asks: decided by the kernel and the runtime, never by what the caller says: only the init process of a container may ask.
 //!
 //! The whole identification is done twice for each session, the second time just before anything is handed over, each time over a new
 //! connection to the runtime.

@@ -126,6 +126,22 @@ fn every_command_that_is_documented_exists() {
 }
 
 #[test]
+fn every_key_of_the_playground_is_described() {
+    let operating = document("docs/OPERATING.md");
+    let sources = ending(&[".rs"]).filter(|file| file.path.contains("bin/podseal-playground") && file.text.contains("json!("));
+    let keys: BTreeSet<&str> = sources
+        .flat_map(|file| file.text.split("\":").filter_map(|before| before.rsplit('"').next()))
+        .filter(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        .collect();
+    let is_there = |key: &str| [format!("`{key}`"), format!(".{key}`"), format!("`{key}.")].iter().any(|form| operating.contains(form));
+    let missing: Vec<_> = keys.iter().filter(|key| !is_there(key)).collect();
+    assert!(
+        keys.len() > 10 && missing.is_empty(),
+        "docs/OPERATING.md says nothing about {missing:?} of playground.json, which has {keys:?}"
+    );
+}
+
+#[test]
 fn the_reader_of_documents_reads() {
     let found = anchors("# Title\n\n## 3. Leaf and pod set\n### `podseal.entry.v1`\n| `limits.pending_nodes` | 256 |\n## Log, archive\n");
     for section in ["pod set", "leaf and pod set", "pod set and leaf", "podseal.entry.v1", "limits.pending_nodes", "Log"] {

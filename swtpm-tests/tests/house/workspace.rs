@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Folders that hold what was built, not what was written.
-const BUILT: [&str; 4] = ["target", ".git", "demo.run", "corpus"];
+const BUILT: [&str; 5] = ["target", ".git", "demo.run", "corpus", "artifacts"];
 
 /// The workspace's folder.
 pub(crate) fn root() -> &'static Path {

@@ -57,7 +57,7 @@ pub(crate) struct Metadata {
     /// NAMESPACE/NAME, as in payments/db
     name: String,
     /// Weaknesses that the secret's owner accepts, by name: host-trusted, interpreter-environment, loader-environment, oci-hooks,
-    /// shared-pid-namespace, test-root, unmeasured-boot
+    /// shared-pid-namespace, test-root
     #[arg(long, value_name = "WORD", num_args = 1.., value_delimiter = ',')]
     accept: Vec<String>,
 }

@@ -19,7 +19,10 @@ use crate::{
     kek::{self, KekError},
     keyring::{self, Keyring, KeyringError},
     permissions::{self, Kind, PermissionError},
-    store::{Missing, Store, StoreError},
+    store::{
+        Missing, Store, StoreError,
+        log::{self, Tail},
+    },
     tls::{self, TlsError, spki_digest},
 };
 
@@ -76,6 +79,8 @@ pub struct AdminFiles {
     pub certificate: PathBuf,
     /// Its key, PKCS#8 in PEM, 0600.
     pub key: PathBuf,
+    /// Client configuration for `podseal --config`: address, identity and this credential.
+    pub client_config: PathBuf,
     /// What the configuration names: 64 hexadecimal digits.
     pub spki_sha256: String,
     /// Whether the configuration names it.
@@ -101,10 +106,21 @@ pub async fn init(config: &Config) -> Result<Made, InitError> {
     keyring::create(&store, &kek, clock::now()).await?;
     let keys = std::sync::Arc::new(Keyring::load(&store, kek).await?);
     let verifier = keys.verifier().to_string();
+    sign_first_head(&store, &keys).await.map_err(KeyringError::Store)?;
     Archive::open(config.archive_directory.clone(), keys)?;
     store.close().await;
-    let admin = admin_credential(config)?;
+    let admin = admin_credential(config, &verifier)?;
     Ok(Made { verifier, admin })
+}
+
+/// The head of an empty log, so that an auditor has a checkpoint from before the first change.
+async fn sign_first_head(store: &Store, keys: &Keyring) -> Result<(), sqlx::Error> {
+    let mut open = store.write().await?;
+    if log::checkpoint(&mut *open).await?.is_none() {
+        Tail::load(&mut open).await?.seal(&mut open, keys).await?;
+        open.commit().await?;
+    }
+    Ok(())
 }
 
 fn directory(path: &Path) -> Result<(), InitError> {
@@ -112,7 +128,7 @@ fn directory(path: &Path) -> Result<(), InitError> {
     made.map_err(|error| InitError::File { path: path.to_owned(), error })
 }
 
-fn admin_credential(config: &Config) -> Result<AdminFiles, InitError> {
+fn admin_credential(config: &Config, verifier: &str) -> Result<AdminFiles, InitError> {
     let folder = config.data_directory.join("admin");
     directory(&folder)?;
     let (certificate, key) = (folder.join("admin.cert.pem"), folder.join("admin.key.pem"));
@@ -127,17 +143,34 @@ fn admin_credential(config: &Config) -> Result<AdminFiles, InitError> {
     };
     permissions::check("admin key", &key, Kind::SecretFile)?;
     let configured = config.admins.contains_key(&spki);
-    Ok(AdminFiles { certificate, key, spki_sha256: spki.to_string(), configured })
+    let client_config = folder.join("client.toml");
+    if !client_config.try_exists().map_err(|error| failed(&client_config, error))? {
+        write_new(&client_config, &client_configuration(config, verifier))?;
+    }
+    Ok(AdminFiles { certificate, key, client_config, spki_sha256: spki.to_string(), configured })
+}
+
+/// What `podseal --config` reads; its relative paths start at the file, so that the folder can be moved as a whole.
+fn client_configuration(config: &Config, verifier: &str) -> String {
+    format!(
+        "# Correct the address where operators reach the verifier by another one.\n\
+         [verifier]\naddress = \"https://{}\"\nid = \"{verifier}\"\n\n\
+         [admin]\ncertificate = \"admin.cert.pem\"\nkey = \"admin.key.pem\"\n",
+        config.listen
+    )
 }
 
 /// The key first: a certificate says that both are there.
 fn write_credential(certificate: &Path, key: &Path) -> Result<Digest, InitError> {
     let credential = tls::new_admin("admin", clock::now())?;
-    for (path, content) in [(key, credential.key.as_bytes()), (certificate, credential.certificate.as_bytes())] {
-        let mut options = OpenOptions::new();
-        let write = |mut file: fs::File| file.write_all(content).and_then(|()| file.sync_all());
-        let opened = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-        opened.and_then(write).map_err(|error| InitError::File { path: path.to_owned(), error })?;
-    }
+    write_new(key, &credential.key)?;
+    write_new(certificate, &credential.certificate)?;
     Ok(credential.spki)
+}
+
+fn write_new(path: &Path, content: &str) -> Result<(), InitError> {
+    let mut options = OpenOptions::new();
+    let write = |mut file: fs::File| file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    opened.and_then(write).map_err(|error| InitError::File { path: path.to_owned(), error })
 }

@@ -99,6 +99,7 @@ fn print_made(made: &init::Made, output: Output) -> Result<(), Box<dyn Error>> {
     writeln!(out, "verifier     {}", made.verifier)?;
     writeln!(out, "certificate  {}", made.admin.certificate.display())?;
     writeln!(out, "key          {}", made.admin.key.display())?;
+    writeln!(out, "client       {}", made.admin.client_config.display())?;
     if !made.admin.configured {
         writeln!(
             out,

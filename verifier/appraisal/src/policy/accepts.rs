@@ -20,7 +20,6 @@ pub const ACCEPTS: &[Accept] = &[
     Accept { word: "oci-hooks", meaning: "programs of the node run within the container's start" },
     Accept { word: "shared-pid-namespace", meaning: "other containers of the pod can read the application's memory" },
     Accept { word: "test-root", meaning: "the node's evidence ends at a root that vouches for nothing (a software TPM)" },
-    Accept { word: "unmeasured-boot", meaning: "nothing says which firmware and kernel the node booted" },
 ];
 
 pub(super) fn words() -> String {

@@ -24,6 +24,9 @@ pub enum CaptureError {
     /// The time of expiry has no RFC 3339 form.
     #[error("expiry at {0} seconds since 1970 is beyond the year 9999: choose an earlier one")]
     Expires(u64),
+    /// The log extends none of the registers: such a file would trust every machine that measures nothing.
+    #[error("the log extends none of the registers: capture on a node whose firmware measures its boot")]
+    NothingMeasured,
     /// The file could not be written as TOML.
     #[error("the reference file cannot be written: {0}")]
     Toml(String),
@@ -48,6 +51,9 @@ pub fn capture(log: &[u8], registers: PcrSet, name: &str, expires: u64, limits: 
         let about = text.is_none().then(|| describe(found, bank, digest).text);
         let digest = text.is_none().then_some(hex);
         event.push(RawEvent { pcr, kind: found.kind.name().map(str::to_owned), digest, text, about });
+    }
+    if event.is_empty() {
+        return Err(CaptureError::NothingMeasured);
     }
     let silent = registers.iter().filter(|pcr| event.iter().all(|event| event.pcr != *pcr));
     let pcr: BTreeMap<_, _> = silent.map(|pcr| (pcr.to_string(), Digest([0; 32]).to_string())).collect();

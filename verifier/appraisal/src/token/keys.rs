@@ -98,7 +98,7 @@ object! {
 
 impl ClusterKeys {
     /// Parses `jwks` (RFC 7517) for the cluster registered as `cluster`, whose API server issues tokens as `issuer`. A cluster too old to
-    /// put nodes into tokens (before Kubernetes 1.32) is declared so by `tokens_name_nodes` = false, and its receipts say it.
+    /// put nodes into tokens (before Kubernetes 1.30) is declared so by `tokens_name_nodes` = false, and its receipts say it.
     ///
     /// # Errors
     /// [`JwksError`] when a key cannot be used: none is skipped silently.

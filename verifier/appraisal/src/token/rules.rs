@@ -63,7 +63,7 @@ pub static NODE: Rule = Rule {
     name: "token.node",
     spec: "Kubernetes service accounts, private claims: node",
     remedy: "the pod runs on another node than the evidence is of; if its node object was made anew, enrol the node again; \
-             a cluster older than 1.32 that names no nodes must be declared so",
+             a cluster older than 1.30 that names no nodes must be declared so",
 };
 
 /// Owed by every token; [`NODE`] besides where the cluster's tokens name nodes.

@@ -27,7 +27,7 @@ pub static EK_USAGE: Rule = Rule {
 pub static EK_CHAIN: Rule = Rule {
     name: "ek.chain",
     spec: "RFC 5280, 6.1",
-    remedy: "Add the maker's intermediate certificates to the request, or its root to tpm.ek_roots if machines of this kind are to be trusted.",
+    remedy: "Add the maker's intermediate certificates to the request, or its root as an [[ek_root]] of the verifier if machines of this kind are to be trusted.",
 };
 /// The EK is of the default template, for which credentials are made.
 pub static EK_TEMPLATE: Rule = Rule {
@@ -162,7 +162,7 @@ pub fn appraise_certificate(
     let leaf = parsed.as_ref().ok_or(PathError::NotACertificate { which: "the EK certificate" });
     let path = leaf.and_then(|leaf| Ok((leaf, path::validate(leaf, intermediates, roots, now)?)));
     let found = path.as_ref().map_or_else(ToString::to_string, |(_, root)| format!("a path to {}", root.name));
-    let chain = checks.record_from("tpm.ek_roots", &EK_CHAIN, path.is_ok(), roots.wanted(), found);
+    let chain = checks.record_from("[[ek_root]]", &EK_CHAIN, path.is_ok(), roots.wanted(), found);
     let (leaf, root) = path.ok().filter(|_| usage && chain)?;
     Some(EkCertificate { spki: leaf.public_key().raw.to_vec(), root: root.name.clone(), kind: root.kind })
 }

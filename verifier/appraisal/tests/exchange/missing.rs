@@ -36,7 +36,7 @@ fn without_register(pcr: u32) -> Vec<super::world::Event> {
 
 #[test]
 fn missing_part_never_raises_status() {
-    for accepts in [&["host-trusted", "test-root"][..], &["host-trusted", "test-root", "unmeasured-boot"]] {
+    for accepts in [&["host-trusted", "test-root"][..], &["host-trusted", "loader-environment", "test-root"]] {
         let mut honest = World::of_replicas(1);
         honest.secrets.iter_mut().for_each(|secret| secret.accepts = accepts.iter().map(|word| (*word).to_owned()).collect());
         let before = honest.run();

@@ -32,7 +32,7 @@ const ATTACKS: &[Attack] = &[
     Attack {
         forbid: "boot-unmeasured",
         attribute: "context.boot",
-        accept: Some("unmeasured-boot"),
+        accept: None,
         make: |node, _| node.boot = Claim::Appraised(Boot::None),
     },
     Attack { forbid: "privileged", attribute: "principal.privileged", accept: None, make: |_, workload| workload.privileged = true },
