@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 .PHONY: help setup build demo playground playground-down test fmt clippy unit e2e bench fuzz deny mutation
 
 help: ## what there is
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 setup: ## install what is missing (Debian packages, Rust toolchain)
 	@scripts/setup
@@ -16,7 +16,7 @@ build: setup ## every program: daemons, CLI, and what runs inside containers
 	cargo build --quiet --workspace --bins
 	scripts/static-build
 
-demo: build ## one attested container gets its password; six others don't
+demo: build ## one attested container gets its password; five requests by others get nothing
 	scripts/as-root target/debug/podseal-demo
 
 playground: build ## the demo's parts, left running; writes playground.json
@@ -40,11 +40,11 @@ unit: build ## everything but the end-to-end tests
 e2e: build ## real TPM, real containers, shipped programs
 	scripts/e2e
 
-bench: setup ## figures, with raw samples in target/bench/
+bench: setup ## figures and gates, with raw samples in target/bench/
 	cargo build --quiet --release --workspace --bins
 	scripts/static-build
-	cargo bench --quiet --package podseal-appraisal --bench appraise
-	scripts/as-root target/release/podseal-bench
+	held=0; cargo bench --quiet --package podseal-appraisal --bench appraise || held=1; \
+	scripts/as-root target/release/podseal-bench || held=1; exit $$held
 
 fuzz: setup ## thirty seconds for each parser of outside bytes
 	scripts/fuzz 30

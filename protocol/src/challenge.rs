@@ -37,13 +37,15 @@ impl Purpose {
         }
     }
 
-    pub(crate) fn decode(d: &mut Decoder<'_>, item: &'static str) -> Result<Self, Malformed> {
+    /// The purpose of that word; `None` for any other word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Join, Self::Release].into_iter().find(|purpose| purpose.as_str() == word)
+    }
+
+    fn decode(d: &mut Decoder<'_>, item: &'static str) -> Result<Self, Malformed> {
         let at = d.offset();
-        match d.text(item, 16)? {
-            "join" => Ok(Self::Join),
-            "release" => Ok(Self::Release),
-            _ => Err(Malformed { item, at, problem: Problem::WrongValue }),
-        }
+        Self::parse(d.text(item, 16)?).ok_or(Malformed { item, at, problem: Problem::WrongValue })
     }
 }
 

@@ -47,6 +47,14 @@ impl Exchange {
     /// # Errors
     /// [`Malformed`] when they are not an exchange in its canonical form.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
+        Self::decode_digested(bytes, limits).map(|(exchange, _)| exchange)
+    }
+
+    /// As [`Exchange::decode`], with the digests of the attachments, in their order: checking that order takes them anyway.
+    ///
+    /// # Errors
+    /// As [`Exchange::decode`].
+    pub fn decode_digested(bytes: &[u8], limits: &Limits) -> Result<(Self, Vec<Digest>), Malformed> {
         let mut d = Decoder::message(bytes, REQUEST_DOMAIN, 5, limits)?;
         let challenge = d.bytes("exchange.challenge", 4096)?.to_vec();
         let evidence = d.bytes("exchange.evidence", limits.message)?.to_vec();
@@ -57,7 +65,7 @@ impl Exchange {
         d.end("exchange")?;
         let digests: Vec<Digest> = attachments.iter().map(|a| Digest::of(a)).collect();
         if digests.is_sorted_by(|a, b| a < b) {
-            Ok(Self { challenge, evidence, leaves, attachments })
+            Ok((Self { challenge, evidence, leaves, attachments }, digests))
         } else {
             Err(Malformed { item: "exchange.attachments", at, problem: Problem::NotSorted })
         }

@@ -24,6 +24,7 @@ pub struct Pod {
     annotations: HashMap<String, String>,
     pid: NamespaceMode,
     network: NamespaceMode,
+    ipc: NamespaceMode,
     privileged: bool,
 }
 
@@ -37,6 +38,7 @@ impl Pod {
             annotations: HashMap::new(),
             pid: NamespaceMode::Container,
             network: NamespaceMode::Pod,
+            ipc: NamespaceMode::Pod,
             privileged: false,
         }
     }
@@ -76,6 +78,13 @@ impl Pod {
         self
     }
 
+    /// `hostIPC: true`.
+    #[must_use]
+    pub fn host_ipc(mut self) -> Self {
+        self.ipc = NamespaceMode::Node;
+        self
+    }
+
     /// Lets the pod have privileged containers.
     #[must_use]
     pub fn privileged(mut self) -> Self {
@@ -94,12 +103,8 @@ impl Pod {
     }
 
     fn config(self, uid: &str, logs: &Path, cgroup_parent: String) -> m::PodSandboxConfig {
-        let namespaces = m::NamespaceOption {
-            network: self.network.into(),
-            pid: self.pid.into(),
-            ipc: NamespaceMode::Pod.into(),
-            target_id: String::new(),
-        };
+        let namespaces =
+            m::NamespaceOption { network: self.network.into(), pid: self.pid.into(), ipc: self.ipc.into(), target_id: String::new() };
         let own_hostname = self.network != NamespaceMode::Node;
         m::PodSandboxConfig {
             hostname: if own_hostname { self.name.clone() } else { String::new() },

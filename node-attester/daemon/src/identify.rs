@@ -79,7 +79,9 @@ impl Identifier {
     /// The first requirement that does not hold.
     pub async fn identify(&self, peer: &Peer) -> Result<Identity, Refusal> {
         let late = |_| Refusal::RuntimeAway { problem: format!("no answer within {} ms", self.deadline.as_millis()) };
-        tokio::time::timeout(self.deadline, self.steps(peer)).await.map_err(late)?
+        let found = tokio::time::timeout(self.deadline, self.steps(peer)).await.map_err(late)?;
+        // What was found by the pid of a process that has ended may be about another one.
+        found.map_err(|refusal| if refusal.is_by_pid() && !peer.is_alive() { Refusal::PeerGone } else { refusal })
     }
 
     async fn steps(&self, peer: &Peer) -> Result<Identity, Refusal> {

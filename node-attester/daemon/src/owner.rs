@@ -10,7 +10,7 @@ use std::{io, path::PathBuf};
 
 use podseal_protocol::{Digest, Limits, evidence::Part};
 use tokio::sync::{mpsc, oneshot};
-use tss_esapi::constants::Tss2ResponseCodeKind;
+use tss_esapi::constants::{Tss2ResponseCode, Tss2ResponseCodeKind};
 
 use crate::config::Tcti;
 use tpm::Tpm;
@@ -38,6 +38,12 @@ pub enum TpmError {
         step: &'static str,
         /// What TPM or software stack said.
         problem: tss_esapi::Error,
+    },
+    /// A reply does not verify: its HMAC under the session's key is another.
+    #[error("TPM: {step}: the reply is not as the TPM sent it: find out what stands between this attester and its TPM")]
+    ReplyAltered {
+        /// Which step.
+        step: &'static str,
     },
     /// The TPM holds no EK certificate.
     #[error("TPM: no EK certificate at NV index 0x01c00002: {problem}: this TPM cannot be enrolled without one")]
@@ -111,7 +117,7 @@ pub enum TpmError {
 impl TpmError {
     /// Names the step that a TPM command belongs to.
     fn at(step: &'static str) -> impl Fn(tss_esapi::Error) -> Self {
-        move |problem| Self::Command { step, problem }
+        move |problem| if is_reply_altered(&problem) { Self::ReplyAltered { step } } else { Self::Command { step, problem } }
     }
 
     /// TPM_RC_RETRY (TPM 2.0 Part 2, section 6.6.3): the TPM could not start the command and it may be sent again.
@@ -122,6 +128,14 @@ impl TpmError {
         };
         code == Some(Tss2ResponseCodeKind::Retry)
     }
+}
+
+/// TSS2_ESYS_RC_RSP_AUTH_FAILED, or TSS2_ESYS_RC_BAD_SEQUENCE: what flushing the command's session comes to once its reply was not accepted
+/// (TCG TSS 2.0 Overview and Common Structures, 3.5). The binding shows both as numbers alone.
+fn is_reply_altered(problem: &tss_esapi::Error) -> bool {
+    let tss_esapi::Error::Tss2Error(Tss2ResponseCode::FormatZero(code)) = problem else { return false };
+    let shown = code.to_string();
+    [" 0x7001b", " 0x70007"].iter().any(|known| shown.ends_with(known))
 }
 
 /// Evidence collected from one machine: what varies by hardware.

@@ -121,7 +121,7 @@ fn tmpfs((uid, gid): (u32, u32), bytes: u64) -> Result<OwnedFd, PlaceError> {
     }
     // Linux 6.4 and later keep such a tmpfs out of swap.
     if fsconfig_set_flag(&context, "noswap").is_err() {
-        tracing::debug!("this kernel has no noswap tmpfs: secrets may reach swap where swap is on");
+        tracing::warn!("this kernel has no noswap tmpfs: secrets may reach swap where swap is on");
     }
     fsconfig_create(&context).map_err(at("fsconfig"))?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;

@@ -53,6 +53,7 @@ impl RoundError {
         match self {
             Self::Challenge(e) | Self::Exchange(e) if e.retry() => "verifier.away",
             Self::Challenge(_) | Self::Exchange(_) => "verifier.refused_call",
+            Self::Collect(TpmError::ReplyAltered { .. }) => "tpm.reply_altered",
             Self::BootId { .. } | Self::Collect(_) => "node.no_evidence",
         }
     }
@@ -62,6 +63,8 @@ impl RoundError {
     pub fn retry(&self) -> bool {
         match self {
             Self::Challenge(e) | Self::Exchange(e) => e.retry(),
+            // Somebody stands between attester and TPM: waiting for him to go is no answer.
+            Self::Collect(TpmError::ReplyAltered { .. }) => false,
             Self::BootId { .. } | Self::Collect(_) => true,
         }
     }

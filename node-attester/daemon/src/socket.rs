@@ -87,7 +87,7 @@ async fn converse(desk: &Desk, mut stream: UnixStream) {
         tracing::warn!(pid = peer.pid(), reason, audit_id, retry, detail, "refused");
         let reply = WorkloadReply::Refused { reason, audit_id, advice, retry };
         if let Err(error) = frames::send(&mut stream, &reply, &desk.bounds).await {
-            tracing::debug!(%error, "the refusal was not taken");
+            tracing::info!(%error, "the refusal was not taken");
         }
         frames::drain(&mut stream, &desk.bounds).await;
     }

@@ -49,22 +49,22 @@ impl core::fmt::Display for DeliveryError {
             }
             Self::ReceiptSignature => ("the receipt's signature does not hold", "ask again; if it stays so, somebody alters deliveries"),
             Self::OtherVerifier => ("the receipt names another verifier than --verifier", "find out who answers"),
-            Self::OtherCiphertext => ("the receipt is about another ciphertext", ALTERED),
-            Self::OtherLeaf => ("the receipt is about another container's request", ALTERED),
-            Self::OtherKey => ("the request that was answered carries another key than this container's", ALTERED),
-            Self::OtherSalt => ("the request that was answered carries another salt than this container's", ALTERED),
-            Self::OtherSequence => ("request and receipt disagree about the sequence", ALTERED),
-            Self::OtherSecrets => ("the receipt names other secrets than the request asked for", UPDATE),
-            Self::OtherFiles => ("the files inside are not the ones that the receipt names", UPDATE),
+            Self::OtherCiphertext => ("the receipt is about another ciphertext", RESTART),
+            Self::OtherLeaf => ("the receipt is about another container's request", RESTART),
+            Self::OtherKey => ("the request that was answered carries another key than this container's", RESTART),
+            Self::OtherSalt => ("the request that was answered carries another salt than this container's", RESTART),
+            Self::OtherSequence => ("request and receipt disagree about the sequence", RESTART),
+            Self::OtherSecrets => ("the receipt names other secrets than the request asked for", REPORT),
+            Self::OtherFiles => ("the files inside are not the ones that the receipt names", REPORT),
         };
         write!(f, "{problem}: {remedy}")
     }
 }
 
 /// What to do where the node's side mixed things up.
-const ALTERED: &str = "start the container again; if it stays so, look at the node attester of this node";
+const RESTART: &str = "start the container again; if it stays so, look at the node attester of this node";
 /// What to do where the verifier signed something inconsistent.
-const UPDATE: &str = "report it to the verifier's operator with the audit id";
+const REPORT: &str = "report it to the verifier's operator with the audit id";
 
 impl core::error::Error for DeliveryError {}
 

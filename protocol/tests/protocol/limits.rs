@@ -45,8 +45,14 @@ fn bound(domain: &str, item: &'static str, most: usize, make: impl Fn(usize) -> 
     assert_eq!(found, Err((item, Problem::TooLong)), "{item} of {}", most + 1);
 }
 
+/// Name of a text field, and the way to it.
+type TextField<T> = (&'static str, fn(&mut T) -> &mut String);
+
+/// Name of a byte string, its bound, and the way to it.
+type BytesField<T> = (&'static str, usize, fn(&mut T) -> &mut Vec<u8>);
+
 /// As [`bound`] for a text field of a message.
-fn texts<T>(domain: &str, message: fn() -> T, encode: fn(&T) -> Vec<u8>, fields: &[(&'static str, fn(&mut T) -> &mut String)]) {
+fn texts<T>(domain: &str, message: fn() -> T, encode: fn(&T) -> Vec<u8>, fields: &[TextField<T>]) {
     for (item, field) in fields {
         bound(domain, item, NARROW.text, |length| {
             let mut message = message();
@@ -57,12 +63,7 @@ fn texts<T>(domain: &str, message: fn() -> T, encode: fn(&T) -> Vec<u8>, fields:
 }
 
 /// As [`bound`] for a byte string of a message.
-fn byte_strings<T>(
-    domain: &str,
-    message: fn() -> T,
-    encode: fn(&T) -> Vec<u8>,
-    fields: &[(&'static str, usize, fn(&mut T) -> &mut Vec<u8>)],
-) {
+fn byte_strings<T>(domain: &str, message: fn() -> T, encode: fn(&T) -> Vec<u8>, fields: &[BytesField<T>]) {
     for (item, most, field) in fields {
         bound(domain, item, *most, |length| {
             let mut message = message();

@@ -103,7 +103,12 @@ fn each_policy_attribute_is_decisive(fixtures: &Fixtures) -> Outcome {
     for (attribute, wrong) in &cases {
         site.apply_policy(&right.clone().when(attribute, wrong).text())?;
         let explained = fake.ask_one(&fake.claim()?)?.refused(&site)?;
-        assert_eq!((explained.result(), explained.obstacles()), ("refused", vec!["policy.permit", "policy.attribute"]), "{}", explained.told());
+        assert_eq!(
+            (explained.result(), explained.obstacles()),
+            ("refused", vec!["policy.permit", "policy.attribute"]),
+            "{}",
+            explained.told()
+        );
         let permit = explained.check("policy.permit").expect("it is an obstacle");
         assert_eq!(permit.found, format!("@{} fails in {attribute}", right.id()));
         let failed = explained.0.checks.iter().find(|check| check.name == "policy.attribute" && check.verdict != "pass");

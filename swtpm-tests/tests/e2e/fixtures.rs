@@ -10,12 +10,14 @@ use podseal_swtpm_tests::error::BenchError;
 use podseal_swtpm_tests::image::{Image, Stored};
 use podseal_swtpm_tests::raw_tpm::Bank;
 use podseal_swtpm_tests::sandbox::Scratch;
-use podseal_swtpm_tests::site::{Node, Site};
+use podseal_swtpm_tests::site::{Node, NodeOptions, Site};
 use podseal_swtpm_tests::swtpm::Swtpm;
 use podseal_swtpm_tests::tpm_ca::TpmCa;
 
 /// The run's shared parts. Fields drop in order: processes before their folder.
 pub(crate) struct Fixtures {
+    strangers: OnceLock<Result<Node, String>>,
+    stranger: OnceLock<Result<Stored, String>>,
     site: OnceLock<Result<Site, String>>,
     node: OnceLock<Result<Containerd, String>>,
     payment_api: OnceLock<Result<Stored, String>>,
@@ -27,6 +29,8 @@ pub(crate) struct Fixtures {
 impl Fixtures {
     pub(crate) fn new() -> Result<Self, BenchError> {
         Ok(Self {
+            strangers: OnceLock::new(),
+            stranger: OnceLock::new(),
             site: OnceLock::new(),
             node: OnceLock::new(),
             payment_api: OnceLock::new(),
@@ -50,6 +54,19 @@ impl Fixtures {
     pub(crate) fn honest(&self) -> Result<(&Site, &Node), Box<dyn std::error::Error>> {
         let site = self.site()?;
         Ok((site, site.node()?))
+    }
+
+    /// The shared site, and a node of it on which `stranger` lies in the launcher's place.
+    pub(crate) fn strangers(&self) -> Result<(&Site, &Node), Box<dyn std::error::Error>> {
+        let site = self.site()?;
+        let start = || site.start_node(NodeOptions { launcher: Some(static_program("stranger")), ..NodeOptions::new(site, "strangers") });
+        Ok((site, once(&self.strangers, start)?))
+    }
+
+    /// On the honest node: the payment API with `/stranger` and `/launch`, a copy of the launcher.
+    pub(crate) fn stranger(&self) -> Result<&Stored, Box<dyn std::error::Error>> {
+        let (_, node) = self.honest()?;
+        Ok(once(&self.stranger, || node.runtime().import(&stranger()))?)
     }
 
     /// A site of a test's own, whose verifier it may kill and whose policy it may replace.
@@ -79,6 +96,13 @@ impl Fixtures {
         ca.manufacture(&name, &state, banks)?;
         Ok(Swtpm::start(&state)?)
     }
+}
+
+/// An image with the payment API, `/stranger`, and `/launch`, a copy of the launcher.
+pub(crate) fn stranger() -> Image {
+    let image = Image::new("podseal.test/stranger", "1").program("/stranger", &static_program("stranger"));
+    let image = image.program("/launch", &static_program("podseal-launch")).program("/payment-api", &static_program("payment-api"));
+    image.entrypoint(&["/stranger"]).env(&["PATH=/"]).working_dir("/").folder("/podseal", 0o755)
 }
 
 fn once<T>(cell: &OnceLock<Result<T, String>>, make: impl FnOnce() -> Result<T, BenchError>) -> Result<&T, String> {

@@ -15,10 +15,20 @@ use podseal_swtpm_tests::sandbox;
 
 use crate::fixtures::Fixtures;
 
+mod audit;
 mod bench;
+mod crash;
+mod decisive;
 mod first_secret;
 mod fixtures;
+mod hardware;
+mod init_only;
+mod joining;
 mod parts;
+mod refusals;
+mod replay;
+mod same_digest;
+mod who_asks;
 
 /// What a test returns: `?` on any error fails it.
 type Outcome = Result<(), Failed>;
@@ -51,7 +61,22 @@ fn main() -> ExitCode {
 
 /// Each module's tests.
 fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
-    let tests = [bench::TESTS, parts::TESTS, first_secret::TESTS].into_iter().flatten();
+    let tests = [
+        bench::TESTS,
+        parts::TESTS,
+        first_secret::TESTS,
+        who_asks::TESTS,
+        init_only::TESTS,
+        same_digest::TESTS,
+        hardware::TESTS,
+        joining::TESTS,
+        replay::TESTS,
+        decisive::TESTS,
+        audit::TESTS,
+        crash::TESTS,
+    ]
+    .into_iter()
+    .flatten();
     tests
         .map(|(name, test)| {
             let fixtures = Arc::clone(fixtures);

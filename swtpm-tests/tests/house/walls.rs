@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("podseal", &["podseal-protocol", "podseal-appraisal", "podseal-wire"]),
     ("podseal-node-attester", &["podseal-protocol", "podseal-wire"]),
     ("podseal-launcher", &["podseal-protocol"]),
-    ("podseal-test-workload", &[]),
+    ("podseal-test-workload", &["podseal-protocol"]),
 ];
 const HARNESS: &str = "podseal-swtpm-tests";
 

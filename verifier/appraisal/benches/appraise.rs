@@ -8,7 +8,7 @@
 //! not verify.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement reads the clock and writes files")]
-#![allow(dead_code, reason = "the tests use more of the world than the measurement does")]
+#![allow(dead_code, unused_imports, reason = "the tests use more of the world than the measurement does")]
 
 #[path = "../tests/exchange/world.rs"]
 mod world;
@@ -124,6 +124,15 @@ fn folder() -> PathBuf {
 }
 
 fn main() -> ExitCode {
+    if std::env::var("PROFILE").is_ok() {
+        let world = World::of_replicas(32);
+        let (prepared, exchange) = (world.prepared(), world.exchange());
+        let replayed = prepared.appraise(&exchange, NOW, None).1.take_replayed().unwrap();
+        for _ in 0..4000 { drop(black_box(prepared.appraise(black_box(&exchange), NOW, Some(&replayed)))); }
+        let batches: Vec<_> = (0..2000).map(|_| nanoseconds(|| drop(black_box(podseal_appraisal::batch::Unverified::parse(&exchange, &Limits::DEFAULT).unwrap())))).collect();
+        let mut b = batches; b.sort_unstable(); println!("parse {}", b[1000] / 32);
+        return ExitCode::SUCCESS;
+    }
     let mut held = true;
     println!("{:>6} | {:<15} | {:>9} | {:>9}", "leaves", "microseconds", "p50", "p99");
     for leaves in [1, 32] {

@@ -11,6 +11,7 @@ use podseal_protocol::{
 
 use crate::{
     batch::{Unverified, UnverifiedLeaf},
+    challenge::{ChallengeExpectations, appraise_challenge},
     check::{Check, Checks, Rule, Verdict, worst},
     claims::{Agent, Claim, Memory, NodeClaims, WorkloadClaims},
     eventlog::{self, LogError, ReplayedLog, appraise_log},
@@ -208,7 +209,14 @@ impl LeafAppraisal {
 #[must_use]
 pub fn appraise(batch: &Unverified, context: &Context<'_>) -> Appraisal {
     let mut checks = Checks::owing(rules::NODE);
-    challenge(batch, context, &mut checks);
+    let expected = ChallengeExpectations {
+        verifier: context.verifier,
+        purpose: Purpose::Release,
+        node: &batch.evidence.node,
+        now: context.now,
+        issued: context.challenge_issued,
+    };
+    appraise_challenge(&batch.challenge, &expected, &mut checks);
     let registration = registered(batch, context, &mut checks);
     let signer = registration.and_then(|r| r.ak.as_ref()).map_or(&[][..], |ak| ak.name().as_ref());
     let digests: Vec<Digest> = batch.leaf_digests().collect();
@@ -234,20 +242,6 @@ fn inputs<'a>(batch: &'a Unverified, context: &Context<'_>, signer: &'a [u8]) ->
         boot_id: &batch.evidence.boot_id,
         pod_log: batch.evidence.pod_log,
     }
-}
-
-fn challenge(batch: &Unverified, context: &Context<'_>, checks: &mut Checks) {
-    let found = batch.challenge.fields();
-    let issued = if context.challenge_issued { "one" } else { "another, or altered" };
-    checks.record(&rules::CHALLENGE_ISSUED, context.challenge_issued, "a challenge MACed by this verifier", issued);
-    let ours = found.verifier == context.verifier;
-    checks.record(&rules::CHALLENGE_VERIFIER, ours, context.verifier.to_string(), found.verifier.to_string());
-    checks.record(&rules::CHALLENGE_PURPOSE, found.purpose == Purpose::Release, Purpose::Release.as_str(), found.purpose.as_str());
-    let lives = (found.issued..found.expires).contains(&context.now);
-    let span = format!("a time from {} up to {}", found.issued, found.expires);
-    checks.record(&rules::CHALLENGE_EXPIRED, lives, span, context.now.to_string());
-    let same = found.node == batch.evidence.node;
-    checks.record(&rules::CHALLENGE_NODE, same, found.node.clone(), batch.evidence.node.clone());
 }
 
 fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks) -> Option<&'a Registration> {

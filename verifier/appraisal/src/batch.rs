@@ -51,13 +51,13 @@ impl Unverified {
     /// # Errors
     /// [`Malformed`] when exchange, challenge or evidence are not in their canonical form.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        let exchange = Exchange::decode(bytes, limits)?;
+        let (exchange, digests) = Exchange::decode_digested(bytes, limits)?;
         let parse_leaf = |bytes: &Vec<u8>| UnverifiedLeaf { digest: Digest::of(bytes), parsed: Leaf::decode(bytes, limits) };
         Ok(Self {
             challenge: ReceivedChallenge::parse(&exchange.challenge, limits)?,
             evidence: Evidence::decode(&exchange.evidence, limits)?,
             leaves: exchange.leaves.iter().map(parse_leaf).collect(),
-            attachments: exchange.attachments.into_iter().map(|a| (Digest::of(&a), a)).collect(),
+            attachments: digests.into_iter().zip(exchange.attachments).collect(),
         })
     }
 

@@ -56,8 +56,8 @@ impl Checkpoint {
     #[must_use]
     pub fn note(&self, verifier: &Digest, log_key: &[u8], signature: &[u8]) -> String {
         let name = origin(verifier);
-        let blob = STANDARD.encode([key_id(&name, log_key).as_slice(), signature].concat());
-        format!("{}\n\u{2014} {name} {blob}\n", self.text(verifier))
+        let encoded = STANDARD.encode([key_id(&name, log_key).as_slice(), signature].concat());
+        format!("{}\n\u{2014} {name} {encoded}\n", self.text(verifier))
     }
 
     /// Verifies a note under the certified log key, then reads the text that the signature covers.
@@ -94,8 +94,8 @@ fn canonical_number(line: &str) -> Option<u64> {
 
 /// The signature in `line`, when it is one by the key of that name.
 fn signature_of(line: &str, name: &str, key: &[u8]) -> Option<Vec<u8>> {
-    let blob = line.strip_prefix("\u{2014} ")?.strip_prefix(name)?.strip_prefix(' ')?;
-    let bytes = STANDARD.decode(blob).ok()?;
+    let encoded = line.strip_prefix("\u{2014} ")?.strip_prefix(name)?.strip_prefix(' ')?;
+    let bytes = STANDARD.decode(encoded).ok()?;
     bytes.strip_prefix(&key_id(name, key)).map(<[u8]>::to_vec)
 }
 
@@ -131,8 +131,8 @@ mod tests {
         // The same key vouches for another origin, or for a text of another form: signed, but not a checkpoint of this log.
         let signed = |text: &str| {
             let name = origin(&verifier);
-            let blob = STANDARD.encode([key_id(&name, public).as_slice(), &sign(text)].concat());
-            format!("{text}\n\u{2014} {name} {blob}\n")
+            let encoded = STANDARD.encode([key_id(&name, public).as_slice(), &sign(text)].concat());
+            format!("{text}\n\u{2014} {name} {encoded}\n")
         };
         let text = checkpoint.text(&verifier);
         assert_eq!(verified(&signed(&text), &verifier, public).1, None);

@@ -74,6 +74,14 @@ words!(Boot { None => "none", Firmware => "firmware", Kernel => "kernel" });
 words!(Agent { SelfAsserted => "self-asserted" });
 words!(RootKind { Production => "production", Test => "test" });
 
+impl RootKind {
+    /// The kind of that word; `None` for any other word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Production, Self::Test].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// What the evidence says about the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeClaims {

@@ -7,6 +7,7 @@ use podseal_protocol::{Digest, Purpose, ReceivedChallenge, join::Join};
 
 use crate::{
     appraiser::PROFILE_TPM,
+    challenge::{ChallengeExpectations, appraise_challenge},
     check::{Check, Checks, Rule, Verdict, worst},
     records::NodeRecord,
     rules,
@@ -157,7 +158,14 @@ pub fn appraise_join(join: &Join, challenge: &ReceivedChallenge, context: &Conte
     let mut checks = Checks::owing(RULES);
     checks.also_owing(&ek::RULES);
     checks.also_owing(&ak::RULES);
-    appraise_challenge(join, challenge, context, &mut checks);
+    let expected = ChallengeExpectations {
+        verifier: context.verifier,
+        purpose: Purpose::Join,
+        node: &join.node,
+        now: context.now,
+        issued: context.challenge_issued,
+    };
+    appraise_challenge(challenge, &expected, &mut checks);
     appraise_names(join, context, &mut checks);
     appraise_join_token(join, context, &mut checks);
     let intermediates: Vec<&[u8]> = join.intermediates.iter().map(Vec::as_slice).collect();
@@ -183,19 +191,6 @@ pub fn appraise_join(join: &Join, challenge: &ReceivedChallenge, context: &Conte
         Candidate { record, ek, ak }
     });
     (checks, candidate)
-}
-
-fn appraise_challenge(join: &Join, challenge: &ReceivedChallenge, context: &Context<'_>, checks: &mut Checks) {
-    let found = challenge.fields();
-    let issued = if context.challenge_issued { "one" } else { "another, or altered" };
-    checks.record(&rules::CHALLENGE_ISSUED, context.challenge_issued, "a challenge MACed by this verifier", issued);
-    let ours = found.verifier == context.verifier;
-    checks.record(&rules::CHALLENGE_VERIFIER, ours, context.verifier.to_string(), found.verifier.to_string());
-    checks.record(&rules::CHALLENGE_PURPOSE, found.purpose == Purpose::Join, Purpose::Join.as_str(), found.purpose.as_str());
-    let lives = (found.issued..found.expires).contains(&context.now);
-    let span = format!("a time from {} up to {}", found.issued, found.expires);
-    checks.record(&rules::CHALLENGE_EXPIRED, lives, span, context.now.to_string());
-    checks.record(&rules::CHALLENGE_NODE, found.node == join.node, found.node.clone(), join.node.clone());
 }
 
 fn appraise_names(join: &Join, context: &Context<'_>, checks: &mut Checks) {

@@ -2,6 +2,7 @@
 
 pub mod appraiser;
 pub mod batch;
+mod challenge;
 pub mod check;
 pub mod checkpoint;
 pub mod claims;

@@ -46,8 +46,12 @@ pub mod role {
     pub const EXPLANATION: &str = "explanation";
     /// What was delivered; only its digest is kept.
     pub const CIPHERTEXT: &str = "ciphertext";
-    /// An administrator's change.
+    /// A change of state: who did what.
     pub const CHANGE: &str = "change";
+    /// The reference set that was applied.
+    pub const REFERENCE: &str = "reference";
+    /// The request by which a node was enrolled.
+    pub const JOIN: &str = "join";
 }
 
 /// What the decisions on all leaves of one exchange rest on.

@@ -67,8 +67,7 @@ impl NodeRecord {
             root: d.text("node.root", limits.text)?.to_owned(),
             root_kind: {
                 let at = d.offset();
-                let word = d.text("node.root_kind", 16)?;
-                let kind = [RootKind::Production, RootKind::Test].into_iter().find(|kind| kind.as_str() == word);
+                let kind = RootKind::parse(d.text("node.root_kind", 16)?);
                 kind.ok_or(Malformed { item: "node.root_kind", at, problem: Problem::WrongValue })?
             },
             approved: d.uint_up_to("node.approved", 1)? == 1,

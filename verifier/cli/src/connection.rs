@@ -6,8 +6,8 @@
 //! id = "3f3f…"                                # 64 hexadecimal digits, printed by `podseal-verifier init`
 //!
 //! [admin]                                     # relative paths are relative to this file
-//! certificate = "admin.crt"
-//! key = "admin.key"                           # 0600
+//! certificate = "admin.cert.pem"
+//! key = "admin.key.pem"                       # 0600
 //! ```
 
 use std::{

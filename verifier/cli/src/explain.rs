@@ -86,7 +86,7 @@ fn heading(view: &ExplanationView) -> String {
         "released" => "RELEASED",
         "refused" => "DENIED",
         "rejected" => "REJECTED",
-        "changed" | "change" => "CHANGED",
+        "changed" => "CHANGED",
         other => other,
     };
     let entry = view.entry_index.map_or_else(|| "not logged".to_owned(), |index| format!("entry {index}"));
@@ -100,7 +100,7 @@ fn heading(view: &ExplanationView) -> String {
 
 fn facts(view: &ExplanationView) -> Vec<(&'static str, String)> {
     let claims = view.claims.iter().map(|(name, word)| format!("{name}={word}")).collect::<Vec<_>>().join(" ");
-    let changed = matches!(view.result.as_str(), "changed" | "change");
+    let changed = view.result == "changed";
     let mut facts = vec![
         ("node", format!("{}  {claims}", view.node)),
         (if changed { "change" } else { "workload" }, view.workload.clone()),

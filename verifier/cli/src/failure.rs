@@ -5,7 +5,6 @@ use std::{io, path::PathBuf};
 use podseal_appraisal::{
     policy::{CaseError, PolicyError, UnknownAccept},
     reference::{CaptureError, ReferenceError},
-    tpm::PcrSet,
 };
 use podseal_protocol::{key::KeyError, seal::SealError};
 use podseal_wire::pinned::ConnectError;
@@ -83,11 +82,6 @@ pub(crate) enum Failure {
     Reference { path: PathBuf, error: ReferenceError },
     #[error("{path}: {error}")]
     Capture { path: PathBuf, error: CaptureError },
-    #[error(
-        "{path}: found no event with a SHA-256 digest in PCR {registers}, wanted the boot log of a node that measures its boot: a set \
-             of registers that were never extended would trust any machine that measures nothing"
-    )]
-    NothingMeasured { path: PathBuf, registers: PcrSet },
     #[error("the operating system gives no randomness: see whether /dev/urandom works")]
     Randomness,
     #[error("the operating system gives no event queue: {0}: see the limit on open files (ulimit -n)")]
@@ -141,7 +135,6 @@ impl Failure {
             | Self::Accept(_)
             | Self::Reference { .. }
             | Self::Capture { .. }
-            | Self::NothingMeasured { .. }
             | Self::Randomness
             | Self::Runtime(_)
             | Self::Connect(ConnectError::Address(_) | ConnectError::Identity(_)) => 2,

@@ -27,10 +27,10 @@ struct VerifierView {
     id: String,
     address: String,
     version: String,
-    /// The newest signed head; null while nothing was logged.
-    log: Option<LogView>,
+    log: LogView,
 }
 
+/// The newest signed head: `init` signs that of the empty log.
 #[derive(Debug, Serialize)]
 struct LogView {
     size: u64,
@@ -60,7 +60,7 @@ impl VerifierCommand {
                 ("verifier", v.id.clone()),
                 ("address", v.address.clone()),
                 ("version", v.version.clone()),
-                ("log", v.log.as_ref().map_or_else(nothing_logged, |log| format!("{} entries, root {}", log.size, log.root))),
+                ("log", format!("{} entries, root {}", v.log.size, v.log.root)),
             ])
         })?;
         Ok(Outcome::Holds)
@@ -81,18 +81,13 @@ pub(crate) async fn status(context: &Context) -> Result<Outcome, Failure> {
         let v = &view.verifier;
         let id = output::short(&v.id);
         let nodes = format!("{} approved, {} pending", view.nodes_approved, view.nodes_pending);
-        let log = v.log.as_ref().map_or_else(nothing_logged, |log| format!("{} entries", log.size));
-        output::escaped(&format!("verifier {id} {} | log {log} | nodes {nodes}", v.version), false)
+        output::escaped(&format!("verifier {id} {} | log {} entries | nodes {nodes}", v.version, v.log.size), false)
     })?;
     Ok(Outcome::Holds)
 }
 
-fn nothing_logged() -> String {
-    "nothing yet".to_owned()
-}
-
 fn view(session: Session) -> Result<VerifierView, Failure> {
-    let log = if session.about.checkpoint.is_empty() { None } else { Some(verified_head(&session)?) };
+    let log = verified_head(&session)?;
     Ok(VerifierView { id: session.verifier.to_string(), address: session.address, version: session.about.version, log })
 }
 

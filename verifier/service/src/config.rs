@@ -214,8 +214,8 @@ fn ek_roots(raw: &[raw::RawEkRoot], base: &Path) -> Result<EkRoots, ConfigError>
         if roots.iter().any(|other| other.name == root.name) {
             return Err(ConfigError::Twice { key: "ek_root.name", found: root.name.clone() });
         }
-        let kind = [RootKind::Production, RootKind::Test].into_iter().find(|kind| kind.as_str() == root.kind);
-        let kind = kind.ok_or_else(|| wrong("ek_root.kind", &root.kind, "\"production\" or \"test\"; a software TPM's root is test"))?;
+        let wanted = "\"production\" or \"test\"; a software TPM's root is test";
+        let kind = RootKind::parse(&root.kind).ok_or_else(|| wrong("ek_root.kind", &root.kind, wanted))?;
         let path = base.join(&root.file);
         permissions::check("ek_root.file", &path, Kind::TrustedFile)?;
         let pem = |problem: String| ConfigError::RootPem { path: path.clone(), problem };

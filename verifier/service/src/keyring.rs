@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use podseal_protocol::{
     Digest, MacKey,
     cbor::Encoder,
-    key::{KeyStatement, KeyUse, PublicKey, SIGNATURE_LENGTH, SecretKey},
+    key::{KeyStatement, KeyUse, PublicKey, SecretKey},
     seal::OpeningKey,
 };
 use sqlx::SqliteConnection;
@@ -325,11 +325,5 @@ impl Keyring {
     #[must_use]
     pub fn newest_mac(&self) -> Option<(u64, &MacKey)> {
         self.macs.last_key_value().map(|(epoch, key)| (*epoch, key))
-    }
-
-    /// ECDSA/SHA-256 by the receipt key.
-    #[must_use]
-    pub fn sign_receipt(&self, receipt: &[u8]) -> [u8; SIGNATURE_LENGTH] {
-        self.receipt.sign(receipt)
     }
 }

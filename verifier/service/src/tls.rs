@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use p256::ecdsa::Signature;
 use podseal_protocol::{Digest, key::SecretKey};
+use podseal_wire::pinned::SERVER_NAME;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
     PublicKeyData, SignatureAlgorithm, SigningKey,
@@ -19,8 +20,6 @@ use zeroize::Zeroizing;
 
 pub use clients::spki_digest;
 
-/// The DNS name in every verifier's TLS certificate.
-pub const SERVER_NAME: &str = "verifier.podseal";
 /// Validity before and after the start, in seconds: an hour for clocks that differ, 400 days.
 const VALID_BEFORE: u64 = 3_600;
 const VALID_AFTER: u64 = 400 * 86_400;

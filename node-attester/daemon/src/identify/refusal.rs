@@ -137,6 +137,11 @@ impl Refusal {
         }
     }
 
+    /// Whether it was found by asking for the caller's pid.
+    pub(super) fn is_by_pid(&self) -> bool {
+        matches!(self, Self::Proc { .. } | Self::NotInContainer | Self::NotInit { .. } | Self::OtherProcess { .. } | Self::OtherLauncher)
+    }
+
     /// What the developer of the workload can do.
     #[must_use]
     pub fn advice(&self) -> &'static str {

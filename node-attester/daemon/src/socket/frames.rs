@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{config::Bounds, identify::Refusal, place::PlaceError, round::RoundError};
+use crate::{config::Bounds, identify::Refusal, owner::TpmError, place::PlaceError, round::RoundError};
 
 /// A request has a key, a salt and at most a token.
 const REQUEST: Limits = Limits { frame: TOKEN_LENGTH + 512, ..Limits::DEFAULT };
@@ -79,8 +79,14 @@ impl From<Refusal> for Answer {
 
 impl From<&RoundError> for Answer {
     fn from(error: &RoundError) -> Self {
+        let detail = error.to_string();
+        if let RoundError::Collect(TpmError::ReplyAltered { step }) = error {
+            let advice =
+                format!("the TPM's reply to {step} was altered on its way: an operator finds out what stands between attester and TPM");
+            return Self::new(error.code(), &advice, error.retry(), detail);
+        }
         let advice = "the node cannot reach its verifier or its TPM at present: the attester's log on the node names the cause";
-        Self::new(error.code(), advice, error.retry(), error.to_string())
+        Self::new(error.code(), advice, error.retry(), detail)
     }
 }
 

@@ -70,7 +70,7 @@ async fn hand_over(
         Err(error) => {
             tracing::warn!(namespace, pod, container, container_id, audit_id, %error, "the delivery was not taken");
             if let Err(error) = place.unmount().await {
-                tracing::debug!(%error, "the place was not unmounted");
+                tracing::warn!(%error, "the place was not unmounted");
             }
         }
     }

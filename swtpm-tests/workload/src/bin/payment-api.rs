@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,16 +17,19 @@ use signal_hook::iterator::Signals;
 const SECRETS: &str = "/podseal/secrets";
 
 fn main() -> io::Result<()> {
+    let started = SystemTime::now();
     let mut stop = Signals::new([SIGTERM])?;
     let mut out = io::stdout();
-    writeln!(out, "{}", self_portrait())?;
+    writeln!(out, "{}", self_portrait(started))?;
     out.flush()?;
     stop.forever().next();
     Ok(())
 }
 
-fn self_portrait() -> Value {
+/// `started` is in nanoseconds since the Unix epoch, read before anything else was done.
+fn self_portrait(started: SystemTime) -> Value {
     json!({
+        "started": started.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_nanos()).ok()),
         "pid": std::process::id(),
         "uid": fs::metadata("/proc/self").map(|own| own.uid()).ok(),
         "args": std::env::args_os().map(text).collect::<Vec<_>>(),

@@ -18,27 +18,31 @@ pub static AK_TYPE: Rule = Rule {
 /// The key signs only what the TPM made.
 pub static AK_RESTRICTED: Rule = Rule {
     name: "ak.restricted",
-    spec: "TCG TPM 2.0 Part 2, 8.3.3.9",
+    spec: "TCG TPM 2.0 Part 2, 8.3.3 (restricted)",
     remedy: "Create the AK with the attribute restricted: an unrestricted key signs any bytes, a forged quote too.",
 };
 /// The key signs.
-pub static AK_SIGN: Rule = Rule { name: "ak.sign", spec: "TCG TPM 2.0 Part 2, 8.3.3.11", remedy: "Create the AK with the attribute sign." };
+pub static AK_SIGN: Rule =
+    Rule { name: "ak.sign", spec: "TCG TPM 2.0 Part 2, 8.3.3 (sign)", remedy: "Create the AK with the attribute sign." };
 /// The key does not decrypt.
 pub static AK_NOT_DECRYPT: Rule =
-    Rule { name: "ak.not_decrypt", spec: "TCG TPM 2.0 Part 2, 8.3.3.10", remedy: "Create the AK without the attribute decrypt." };
+    Rule { name: "ak.not_decrypt", spec: "TCG TPM 2.0 Part 2, 8.3.3 (decrypt)", remedy: "Create the AK without the attribute decrypt." };
 /// The key never leaves its TPM.
 pub static AK_FIXED_TPM: Rule = Rule {
     name: "ak.fixed_tpm",
-    spec: "TCG TPM 2.0 Part 2, 8.3.3.2",
+    spec: "TCG TPM 2.0 Part 2, 8.3.3 (fixedTPM)",
     remedy: "Create the AK with the attribute fixedTPM: a key that can be duplicated may be used on another machine.",
 };
 /// The key never gets another parent.
-pub static AK_FIXED_PARENT: Rule =
-    Rule { name: "ak.fixed_parent", spec: "TCG TPM 2.0 Part 2, 8.3.3.4", remedy: "Create the AK with the attribute fixedParent." };
+pub static AK_FIXED_PARENT: Rule = Rule {
+    name: "ak.fixed_parent",
+    spec: "TCG TPM 2.0 Part 2, 8.3.3 (fixedParent)",
+    remedy: "Create the AK with the attribute fixedParent.",
+};
 /// The TPM made the private part.
 pub static AK_SENSITIVE_DATA_ORIGIN: Rule = Rule {
     name: "ak.sensitive_data_origin",
-    spec: "TCG TPM 2.0 Part 2, 8.3.3.5",
+    spec: "TCG TPM 2.0 Part 2, 8.3.3 (sensitiveDataOrigin)",
     remedy: "Let the TPM make the AK: a private key that came from outside has copies.",
 };
 

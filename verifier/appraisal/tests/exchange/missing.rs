@@ -21,6 +21,10 @@ const WITHOUT: &[Without] = &[
     ("the token", "leaf.token_attached", |w| w.on_the_way = |sent| drop(sent.attachments.remove(2))),
     ("any attachment", "leaf.spec_attached", |w| w.on_the_way = |sent| sent.attachments.clear()),
     ("a token in the container", "token.parses", |w| w.pods[0].token_bytes = Some(Vec::new())),
+    ("a token, not even an empty one", "token.parses", |w| {
+        w.pods[0].token_bytes = Some(Vec::new());
+        w.on_the_way = |sent| drop(sent.attachments.pop());
+    }),
     ("the node in the token", "token.node", |w| drop(w.pods[0].claims["kubernetes.io"].as_object_mut().unwrap().remove("node"))),
     ("the registration", "node.enrolled", |w| w.registered = None),
     ("the cluster's keys", "leaf.cluster_known", |w| w.cluster = None),

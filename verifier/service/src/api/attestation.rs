@@ -21,8 +21,7 @@ pub(super) struct AttestationApi(pub(super) Arc<Verifier>);
 impl Attestation for AttestationApi {
     async fn get_challenge(&self, request: Request<ChallengeRequest>) -> Result<Response<Message>, Status> {
         let ChallengeRequest { node, purpose } = request.into_inner();
-        let purpose = [Purpose::Join, Purpose::Release].into_iter().find(|known| known.as_str() == purpose);
-        let purpose = purpose.ok_or_else(|| reply::status(Code::InvalidArgument, "challenge.purpose"))?;
+        let purpose = Purpose::parse(&purpose).ok_or_else(|| reply::status(Code::InvalidArgument, "challenge.purpose"))?;
         if !is_node_name(&node) {
             return Err(reply::status(Code::InvalidArgument, "challenge.node"));
         }

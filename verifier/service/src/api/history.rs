@@ -8,9 +8,11 @@ use podseal_appraisal::{
 use podseal_protocol::Limits;
 use podseal_wire::{Archive, ArchiveObject, Check, Explanation, LogEntry, LogPage, LogRange};
 use tonic::{Code, Status};
+use tracing::error;
 
 use super::{Verifier, reply};
 use crate::{
+    archive::ArchiveError,
     change::ChangeRecord,
     store::log::{self, StoredEntry},
 };
@@ -89,7 +91,7 @@ pub(super) async fn archive(verifier: &Verifier, audit_id: &str) -> Result<Archi
     let (stored, entry) = find(verifier, audit_id).await?;
     let mut objects = Vec::with_capacity(entry.objects.len());
     for (role, digest) in entry.objects.iter().filter(|(role, _)| role != role::CIPHERTEXT) {
-        let content = verifier.archive.get(*digest).await.map_err(|e| reply::broken("reading the archive", e))?;
+        let content = verifier.archive.get(*digest).await.map_err(|e| not_archived(role, &e))?;
         objects.push(ArchiveObject { role: role.clone(), content });
     }
     Ok(Archive { entry_index: stored.position, entry: stored.entry, objects })
@@ -108,7 +110,13 @@ async fn find(verifier: &Verifier, audit_id: &str) -> Result<(StoredEntry, Entry
 
 async fn object(verifier: &Verifier, entry: &Entry, role: &str) -> Result<Option<Vec<u8>>, Status> {
     match entry.object(role) {
-        Some(digest) => verifier.archive.get(digest).await.map(Some).map_err(|e| reply::broken("reading the archive", e)),
+        Some(digest) => verifier.archive.get(digest).await.map(Some).map_err(|e| not_archived(role, &e)),
         None => Ok(None),
     }
+}
+
+/// Which object cannot be read, and why: an auditor has to know what to restore.
+fn not_archived(role: &str, error: &ArchiveError) -> Status {
+    error!(role, %error, "reading the archive failed");
+    reply::explained(Code::Internal, "archive.unreadable", format!("{role}: {error}"))
 }

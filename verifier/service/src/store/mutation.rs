@@ -1,6 +1,11 @@
 //! The changes that administrators and enrolling nodes make: each is applied in the transaction that appends its log entry.
 
-use podseal_appraisal::records::{ClusterRecord, NodeRecord};
+use podseal_appraisal::{
+    enrolment,
+    recheck::role,
+    records::{ClusterRecord, NodeRecord},
+    rules,
+};
 use podseal_protocol::Digest;
 use sqlx::{Acquire as _, SqliteConnection};
 use thiserror::Error;
@@ -120,10 +125,10 @@ impl Conflict {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::ChallengeSpent => "challenge.replayed",
-            Self::TokenSpent => "join.token_unspent",
-            Self::NodeExists => "join.node_new",
-            Self::TooManyPending => "join.pending",
+            Self::ChallengeSpent => rules::CHALLENGE_REPLAYED.name,
+            Self::TokenSpent => enrolment::TOKEN_UNSPENT.name,
+            Self::NodeExists => enrolment::NODE_NEW.name,
+            Self::TooManyPending => enrolment::PENDING.name,
             Self::UnknownNode => "node.unknown",
             Self::AlreadyApproved => "node.approved_already",
             Self::UnknownSecret => "secret.unknown",
@@ -179,11 +184,11 @@ impl Mutation {
     #[must_use]
     pub fn objects(&self) -> Vec<(&'static str, Vec<u8>)> {
         match self {
-            Self::ApplyPolicy(document) => vec![("policy", document.text.clone().into_bytes())],
-            Self::ApplyReference(document) => vec![("reference", document.text.clone().into_bytes())],
-            Self::AddCluster(cluster) => vec![("cluster", cluster.encode())],
+            Self::ApplyPolicy(document) => vec![(role::POLICY, document.text.clone().into_bytes())],
+            Self::ApplyReference(document) => vec![(role::REFERENCE, document.text.clone().into_bytes())],
+            Self::AddCluster(cluster) => vec![(role::CLUSTER, cluster.encode())],
             Self::EnrolNode(enrolment) => {
-                vec![("node", enrolment.record.encode()), ("join", enrolment.join.clone())]
+                vec![(role::NODE, enrolment.record.encode()), (role::JOIN, enrolment.join.clone())]
             }
             Self::PutSecret(_) | Self::DeleteSecret { .. } | Self::JoinToken(_) | Self::ApproveNode { .. } => Vec::new(),
         }

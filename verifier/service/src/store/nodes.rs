@@ -24,8 +24,7 @@ pub struct StoredNode {
 }
 
 fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
-    let word: String = row.try_get("root_kind")?;
-    let kind = [RootKind::Production, RootKind::Test].into_iter().find(|kind| kind.as_str() == word);
+    let kind = RootKind::parse(row.try_get("root_kind")?);
     Ok(StoredNode {
         record: NodeRecord {
             node: row.try_get("name")?,
@@ -51,15 +50,6 @@ fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
 pub async fn get(executor: impl SqliteExecutor<'_>, name: &str) -> Result<Option<StoredNode>, sqlx::Error> {
     let row = sqlx::query("SELECT * FROM nodes WHERE name = ?1").bind(name).fetch_optional(executor).await?;
     row.as_ref().map(stored).transpose()
-}
-
-/// The name of the node that has this EK.
-///
-/// # Errors
-/// The store failed.
-pub async fn name_of_ek(executor: impl SqliteExecutor<'_>, ek: &Digest) -> Result<Option<String>, sqlx::Error> {
-    let row = sqlx::query("SELECT name FROM nodes WHERE ek_digest = ?1").bind(ek.as_ref()).fetch_optional(executor).await?;
-    row.map(|row| row.try_get(0)).transpose()
 }
 
 /// Every node, by name.
