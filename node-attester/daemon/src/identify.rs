@@ -81,7 +81,7 @@ impl Identifier {
         let late = |_| Refusal::RuntimeAway { problem: format!("no answer within {} ms", self.deadline.as_millis()) };
         let found = tokio::time::timeout(self.deadline, self.steps(peer)).await.map_err(late)?;
         // What was found by the pid of a process that has ended may be about another one.
-        found.map_err(|refusal| if refusal.is_by_pid() && !peer.is_alive() { Refusal::PeerGone } else { refusal })
+        found.map_err(|refusal| if peer.is_alive() { refusal } else { Refusal::PeerGone })
     }
 
     async fn steps(&self, peer: &Peer) -> Result<Identity, Refusal> {

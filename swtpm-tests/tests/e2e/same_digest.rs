@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("launcher_replaced", launcher_replaced),
 ];
 
+type Share = (&'static str, fn(Pod) -> Pod);
 type Answered<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Entitles the payment API of a namespace, and shows that it gets its password.
@@ -102,8 +103,7 @@ fn host_namespaces(fixtures: &Fixtures) -> Outcome {
     let accepted = ["secret", "put", "host-namespaces/db", "--accept", "host-trusted,test-root,shared-pid-namespace"];
     site.admin().run(&accepted, b"accepted")?.json()?;
     workload.run(site, node)?.started()?;
-    let shares: [(&str, fn(Pod) -> Pod); 3] =
-        [("host-pid", Pod::host_pid), ("host-network", Pod::host_network), ("host-ipc", Pod::host_ipc)];
+    let shares: [Share; 3] = [("host-pid", Pod::host_pid), ("host-network", Pod::host_network), ("host-ipc", Pod::host_ipc)];
     for (forbid, share) in shares {
         refused_by_forbid(&explained(&workload.clone().pod(share), site, node)?, forbid);
     }

@@ -124,15 +124,6 @@ fn folder() -> PathBuf {
 }
 
 fn main() -> ExitCode {
-    if std::env::var("PROFILE").is_ok() {
-        let world = World::of_replicas(32);
-        let (prepared, exchange) = (world.prepared(), world.exchange());
-        let replayed = prepared.appraise(&exchange, NOW, None).1.take_replayed().unwrap();
-        for _ in 0..4000 { drop(black_box(prepared.appraise(black_box(&exchange), NOW, Some(&replayed)))); }
-        let batches: Vec<_> = (0..2000).map(|_| nanoseconds(|| drop(black_box(podseal_appraisal::batch::Unverified::parse(&exchange, &Limits::DEFAULT).unwrap())))).collect();
-        let mut b = batches; b.sort_unstable(); println!("parse {}", b[1000] / 32);
-        return ExitCode::SUCCESS;
-    }
     let mut held = true;
     println!("{:>6} | {:<15} | {:>9} | {:>9}", "leaves", "microseconds", "p50", "p99");
     for leaves in [1, 32] {

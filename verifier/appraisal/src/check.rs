@@ -73,7 +73,7 @@ impl Checks {
         self.owed.extend_from_slice(owed);
     }
 
-    /// Records the outcome of one step and says whether it holds. The only place where a step is decided.
+    /// Records the outcome of one step and says whether it holds.
     pub fn record(
         &mut self,
         rule: &'static Rule,
@@ -84,7 +84,7 @@ impl Checks {
         self.record_from("", rule, holds, expected, found)
     }
 
-    /// As [`Checks::record`], naming where `expected` came from.
+    /// As [`Checks::record`], naming where `expected` came from. The only place where a step is decided.
     pub fn record_from(
         &mut self,
         origin: impl Into<Cow<'static, str>>,

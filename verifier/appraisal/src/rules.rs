@@ -1,4 +1,5 @@
-//! The rules of challenge, registration and leaf. Those of quote, boot log, token, workload and policy stand in their own rooms.
+//! The rules of challenge, registration and leaf, and what a decision needs besides: secrets and a policy. Those of quote, boot log,
+//! reference values, token, workload, policy, checkpoint and enrolment stand in their own rooms.
 
 use crate::{check::Rule, tpm::quote};
 

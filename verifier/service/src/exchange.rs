@@ -1,6 +1,10 @@
 //! One exchange, from received bytes to the answer: challenge → appraise → decide → seal → log → deliver.
 
-use std::{num::NonZero, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZero,
+    sync::Arc,
+};
 
 use podseal_appraisal::{
     appraiser::{Appraisal, Context, LeafAppraisal, Registration, appraise},
@@ -70,6 +74,11 @@ pub enum ExchangeError {
     /// No challenge key.
     #[error(transparent)]
     Keys(#[from] KeyringError),
+    /// What would be delivered does not fit into one reply, so that it would be logged and never arrive.
+    #[error(
+        "{0} bytes would be delivered at once, more than one reply takes: ask for fewer or smaller secrets at a time; nothing was released"
+    )]
+    TooLarge(usize),
     /// State moved each time.
     #[error("policy, registry or secrets changed {ATTEMPTS} times while this was decided: try again")]
     Moving,
@@ -138,11 +147,12 @@ impl Exchanges {
         let node = batch.needs().node.to_owned();
         for _ in 0..ATTEMPTS {
             let appraised = self.appraise(Arc::clone(&batch)).await?;
-            let decided = self.decide(&appraised).await?;
+            let (appraised, decided) = self.decide(appraised).await?;
             if !appraised.appraisal.attributable() {
                 return self.rejected(&node, decided);
             }
             let pending = self.seal_and_archive(&appraised, decided, &bytes).await?;
+            self.fits_into_a_reply(&pending)?;
             match self.committer.release(pending).await? {
                 ReleaseOutcome::Committed(outcomes) => return self.reply(&node, outcomes),
                 ReleaseOutcome::Replayed => return self.replayed(&batch),
@@ -181,31 +191,24 @@ impl Exchanges {
         Ok(appraised)
     }
 
-    async fn decide(&self, appraised: &Appraised) -> Result<Vec<Decided>, ExchangeError> {
-        let mut decided = Vec::with_capacity(appraised.appraisal.leaves().len());
-        for (index, leaf) in appraised.appraisal.leaves().iter().enumerate() {
-            let secrets = self.asked(leaf).await?;
-            let policy = appraised.generation.policy.as_ref().map(|(policy, _)| policy);
-            let decision = decide(&appraised.appraisal, leaf, policy, &secrets);
-            decided.push(Decided {
-                audit_id: random::audit_id()?,
-                leaf: leaf.digest(),
-                explanation: Explanation::of_decision(&appraised.batch, &appraised.appraisal, leaf, &decision),
-                of_leaf: OfLeaf::new(index as u64, &random::bytes()?, &secrets),
-                secrets,
-                decision,
-            });
-        }
-        Ok(decided)
+    async fn decide(&self, appraised: Appraised) -> Result<(Appraised, Vec<Decided>), ExchangeError> {
+        let known = self.asked(&appraised.appraisal).await?;
+        self.compute(move || {
+            let decided = appraised.appraisal.leaves().iter().zip(0..).map(|(leaf, index)| decide_leaf(&appraised, leaf, index, &known));
+            let decided = decided.collect::<Result<Vec<_>, NoRandomness>>();
+            decided.map(|decided| (appraised, decided))
+        })
+        .await?
+        .map_err(ExchangeError::Randomness)
     }
 
-    /// The secrets that a leaf asks for, as far as they exist.
-    async fn asked(&self, leaf: &LeafAppraisal) -> Result<Vec<SecretRecord>, ExchangeError> {
-        let mut found: Vec<SecretRecord> = Vec::new();
-        for request in leaf.leaf().map_or(&[][..], |asks| asks.secrets.as_slice()) {
-            if found.iter().all(|known| known.name != request.secret) {
-                found.extend(secrets::get(self.store.readers(), &request.secret).await?.map(|stored| stored.record));
-            }
+    /// The secrets that the leaves of a batch ask for, as far as they exist.
+    async fn asked(&self, appraisal: &Appraisal) -> Result<BTreeMap<String, SecretRecord>, ExchangeError> {
+        let asks = appraisal.leaves().iter().filter_map(LeafAppraisal::leaf);
+        let names: BTreeSet<&str> = asks.flat_map(|leaf| &leaf.secrets).map(|request| request.secret.as_str()).collect();
+        let mut found = BTreeMap::new();
+        for name in names {
+            found.extend(secrets::get(self.store.readers(), name).await?.map(|stored| (name.to_owned(), stored.record)));
         }
         Ok(found)
     }
@@ -244,6 +247,12 @@ impl Exchanges {
             decided: appraised.now,
             leaves,
         })
+    }
+
+    fn fits_into_a_reply(&self, pending: &Pending) -> Result<(), ExchangeError> {
+        let sealed = pending.leaves.iter().filter_map(|leaf| leaf.result.as_ref().ok());
+        let total: usize = sealed.map(Sealed::delivery_length).sum();
+        if total <= self.limits.message { Ok(()) } else { Err(ExchangeError::TooLarge(total)) }
     }
 
     async fn sealed(&self, grant: Grant, records: &[SecretRecord], audit_id: &str) -> Result<Sealed, ExchangeError> {
@@ -303,6 +312,26 @@ impl Exchanges {
     fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
         Ok(ExchangeReply { next_challenge: challenge::issue(&self.keys, Purpose::Release, node, clock::now())?, outcomes })
     }
+}
+
+fn decide_leaf(
+    appraised: &Appraised,
+    leaf: &LeafAppraisal,
+    index: u64,
+    known: &BTreeMap<String, SecretRecord>,
+) -> Result<Decided, NoRandomness> {
+    let names: BTreeSet<&str> = leaf.leaf().into_iter().flat_map(|asks| &asks.secrets).map(|request| request.secret.as_str()).collect();
+    let secrets: Vec<SecretRecord> = names.into_iter().filter_map(|name| known.get(name).cloned()).collect();
+    let policy = appraised.generation.policy.as_ref().map(|(policy, _)| policy);
+    let decision = decide(&appraised.appraisal, leaf, policy, &secrets);
+    Ok(Decided {
+        audit_id: random::audit_id()?,
+        leaf: leaf.digest(),
+        explanation: Explanation::of_decision(&appraised.batch, &appraised.appraisal, leaf, &decision),
+        of_leaf: OfLeaf::new(index, &random::bytes()?, &secrets),
+        secrets,
+        decision,
+    })
 }
 
 fn log_decision(audit_id: &str, explanation: &Explanation) {

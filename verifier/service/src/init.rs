@@ -68,8 +68,8 @@ pub enum InitError {
 pub struct Made {
     /// The verifier's identity, to be pinned by nodes, launchers and operators: 64 hexadecimal digits.
     pub verifier: String,
-    /// The first administrator.
-    pub admin: AdminFiles,
+    /// The first administrator; none where one is configured and the credential was moved to the operator's machine.
+    pub admin: Option<AdminFiles>,
 }
 
 /// The first administrator's credential.
@@ -109,7 +109,7 @@ pub async fn init(config: &Config) -> Result<Made, InitError> {
     sign_first_head(&store, &keys).await.map_err(KeyringError::Store)?;
     Archive::open(config.archive_directory.clone(), keys)?;
     store.close().await;
-    let admin = admin_credential(config, &verifier)?;
+    let admin = if moved_away(config)? { None } else { Some(admin_credential(config, &verifier)?) };
     Ok(Made { verifier, admin })
 }
 
@@ -128,6 +128,17 @@ fn directory(path: &Path) -> Result<(), InitError> {
     made.map_err(|error| InitError::File { path: path.to_owned(), error })
 }
 
+/// Whether somebody administers this verifier, and the first credential is no longer here, neither half of it.
+fn moved_away(config: &Config) -> Result<bool, InitError> {
+    let folder = config.data_directory.join("admin");
+    let there = ["admin.cert.pem", "admin.key.pem"].map(|name| folder.join(name)).into_iter().map(|path| {
+        let exists = path.try_exists();
+        exists.map_err(|error| InitError::File { path, error })
+    });
+    let there: Vec<bool> = there.collect::<Result<_, _>>()?;
+    Ok(!config.admins.is_empty() && !there.contains(&true))
+}
+
 fn admin_credential(config: &Config, verifier: &str) -> Result<AdminFiles, InitError> {
     let folder = config.data_directory.join("admin");
     directory(&folder)?;
@@ -141,8 +152,11 @@ fn admin_credential(config: &Config, verifier: &str) -> Result<AdminFiles, InitE
         Err(error) if error.kind() == io::ErrorKind::NotFound => write_credential(&certificate, &key)?,
         Err(error) => return Err(failed(&certificate, error)),
     };
-    permissions::check("admin key", &key, Kind::SecretFile)?;
     let configured = config.admins.contains_key(&spki);
+    let key_is_here = key.try_exists().map_err(|error| failed(&key, error))?;
+    if key_is_here || !configured {
+        permissions::check("admin key", &key, Kind::SecretFile)?;
+    }
     let client_config = folder.join("client.toml");
     if !client_config.try_exists().map_err(|error| failed(&client_config, error))? {
         write_new(&client_config, &client_configuration(config, verifier))?;

@@ -97,15 +97,16 @@ fn print_made(made: &init::Made, output: Output) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     writeln!(out, "verifier     {}", made.verifier)?;
-    writeln!(out, "certificate  {}", made.admin.certificate.display())?;
-    writeln!(out, "key          {}", made.admin.key.display())?;
-    writeln!(out, "client       {}", made.admin.client_config.display())?;
-    if !made.admin.configured {
+    let Some(admin) = &made.admin else { return Ok(()) };
+    writeln!(out, "certificate  {}", admin.certificate.display())?;
+    writeln!(out, "key          {}", admin.key.display())?;
+    writeln!(out, "client       {}", admin.client_config.display())?;
+    if !admin.configured {
         writeln!(
             out,
             "\nNobody can administer the verifier yet. Add this to the configuration, and move the key to the operator's machine:\n"
         )?;
-        writeln!(out, "[[admin]]\nname = \"admin\"\nspki_sha256 = \"{}\"", made.admin.spki_sha256)?;
+        writeln!(out, "[[admin]]\nname = \"admin\"\nspki_sha256 = \"{}\"", admin.spki_sha256)?;
     }
     Ok(())
 }

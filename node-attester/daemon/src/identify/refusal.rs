@@ -137,11 +137,6 @@ impl Refusal {
         }
     }
 
-    /// Whether it was found by asking for the caller's pid.
-    pub(super) fn is_by_pid(&self) -> bool {
-        matches!(self, Self::Proc { .. } | Self::NotInContainer | Self::NotInit { .. } | Self::OtherProcess { .. } | Self::OtherLauncher)
-    }
-
     /// What the developer of the workload can do.
     #[must_use]
     pub fn advice(&self) -> &'static str {
@@ -158,7 +153,8 @@ impl Refusal {
                 "correct the pod's annotation podseal.dev/secrets: FILE=NAMESPACE/NAME, separated by commas, each file once"
             }
             Self::SecondSession { .. } => "a container start gets its secrets once: restart the container to ask again",
-            Self::Changed { .. } => "the pod changed while it asked: restart the container",
+            Self::Changed { pod_alone: false } => "the container changed while it asked: restart it",
+            Self::Changed { pod_alone: true } => "another container of the pod came or went meanwhile: it is asked again",
             Self::LauncherUnreadable { .. } | Self::RuntimeAway { .. } | Self::RuntimeAnswer { .. } => {
                 "the node cannot answer at present: the attester's log on the node names the cause"
             }

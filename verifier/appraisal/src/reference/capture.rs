@@ -24,9 +24,12 @@ pub enum CaptureError {
     /// The time of expiry has no RFC 3339 form.
     #[error("expiry at {0} seconds since 1970 is beyond the year 9999: choose an earlier one")]
     Expires(u64),
-    /// The log extends none of the registers: such a file would trust every machine that measures nothing.
-    #[error("the log extends none of the registers: capture on a node whose firmware measures its boot")]
-    NothingMeasured,
+    /// The log extends none of the registers.
+    #[error(
+        "found no event with a SHA-256 digest in PCR {0}, wanted the boot log of a node that measures its boot: a set of registers that \
+         were never extended would trust any machine that measures nothing"
+    )]
+    NothingMeasured(PcrSet),
     /// The file could not be written as TOML.
     #[error("the reference file cannot be written: {0}")]
     Toml(String),
@@ -53,7 +56,7 @@ pub fn capture(log: &[u8], registers: PcrSet, name: &str, expires: u64, limits: 
         event.push(RawEvent { pcr, kind: found.kind.name().map(str::to_owned), digest, text, about });
     }
     if event.is_empty() {
-        return Err(CaptureError::NothingMeasured);
+        return Err(CaptureError::NothingMeasured(registers));
     }
     let silent = registers.iter().filter(|pcr| event.iter().all(|event| event.pcr != *pcr));
     let pcr: BTreeMap<_, _> = silent.map(|pcr| (pcr.to_string(), Digest([0; 32]).to_string())).collect();

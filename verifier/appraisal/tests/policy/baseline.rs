@@ -29,12 +29,7 @@ const ATTACKS: &[Attack] = &[
         accept: Some("test-root"),
         make: |node, _| node.root = Claim::Appraised(RootKind::Test),
     },
-    Attack {
-        forbid: "boot-unmeasured",
-        attribute: "context.boot",
-        accept: None,
-        make: |node, _| node.boot = Claim::Appraised(Boot::None),
-    },
+    Attack { forbid: "boot-unmeasured", attribute: "context.boot", accept: None, make: |node, _| node.boot = Claim::Appraised(Boot::None) },
     Attack { forbid: "privileged", attribute: "principal.privileged", accept: None, make: |_, workload| workload.privileged = true },
     Attack { forbid: "host-pid", attribute: "principal.host_pid", accept: None, make: |_, workload| workload.host_pid = true },
     Attack { forbid: "host-network", attribute: "principal.host_network", accept: None, make: |_, workload| workload.host_network = true },

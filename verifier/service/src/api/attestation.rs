@@ -51,6 +51,7 @@ fn refused(error: ExchangeError) -> Status {
             reply::status(Code::InvalidArgument, "malformed")
         }
         ExchangeError::Overloaded(_) => reply::status(Code::Unavailable, "overloaded"),
+        ExchangeError::TooLarge(_) => reply::status(Code::ResourceExhausted, "exchange.too_large"),
         ExchangeError::Moving => reply::status(Code::Aborted, "moving"),
         ExchangeError::Stopping => reply::status(Code::Unavailable, "stopping"),
         ExchangeError::Commit(error) => reply::not_committed(error),

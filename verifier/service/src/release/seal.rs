@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 
 use crate::random::{self, NoRandomness};
 
+/// Bytes of a delivery besides ciphertext, names and versions: digests, claims, signature, receipt key.
+const REST_OF_A_DELIVERY: usize = 4 << 10;
+
 /// Why nothing was sealed.
 #[derive(Debug, Error)]
 pub enum SealFailure {
@@ -70,6 +73,12 @@ impl Sealed {
     #[must_use]
     pub fn ciphertext_digest(&self) -> Digest {
         Digest::of(&self.ciphertext)
+    }
+
+    /// Bytes that the delivery takes, at most.
+    #[must_use]
+    pub fn delivery_length(&self) -> usize {
+        self.ciphertext.len() + self.context.aad().len() + REST_OF_A_DELIVERY
     }
 
     /// Names of the secrets inside.

@@ -37,6 +37,15 @@ fn init_twice_changes_nothing() {
 }
 
 #[test]
+fn a_credential_that_was_moved_away_is_not_made_anew() {
+    let installation = Installation::new("");
+    fs::rename(installation.path("data/admin"), installation.path("moved")).unwrap();
+    let output = init(&installation.config());
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&made["admin"], installation.path("data/admin").exists()), (&serde_json::Value::Null, false));
+}
+
+#[test]
 fn verifier_starts_insecurely_never() {
     let installation = Installation::new("");
     holds(&installation);
