@@ -41,7 +41,7 @@ e2e: build ## real TPM, real containers, shipped programs
 	scripts/e2e
 
 bench: setup ## figures and gates, with raw samples in target/bench/
-	cargo build --quiet --release --workspace --bins
+	cargo build --quiet --release --workspace $(addprefix --bin ,podseal podseal-verifier podseal-node-attester podseal-test-issuer podseal-bench)
 	scripts/static-build
 	held=0; cargo bench --quiet --package podseal-appraisal --bench appraise || held=1; \
 	scripts/as-root target/release/podseal-bench || held=1; exit $$held

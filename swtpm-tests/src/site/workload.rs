@@ -207,6 +207,7 @@ impl Workload {
             .is("principal.image", &image.manifest)
             .is("principal.image_config", &image.config)
             .is_digest("principal.launcher", &node.launcher())
+            .is("principal.cwd", "/")
             .is("principal.args", &json!(self.command).to_string())
             .within("principal.env_names", &["PATH", "HOSTNAME"].map(quoted))
             .within("principal.env", &[variable("PATH", "/"), variable("HOSTNAME", &self.name)])

@@ -10,7 +10,7 @@ use crate::{Outcome, Test};
 
 pub(crate) const TESTS: &[Test] = &[("each_policy_attribute_is_decisive", each_policy_attribute_is_decisive)];
 
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 17] = [
     "principal.cluster",
     "principal.namespace",
     "principal.pod",
@@ -20,6 +20,7 @@ const TEXTS: [&str; 16] = [
     "principal.image_config",
     "principal.launcher",
     "principal.args",
+    "principal.cwd",
     "context.node",
     "context.cluster",
     "context.profile",

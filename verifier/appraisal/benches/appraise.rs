@@ -24,7 +24,7 @@ use std::{
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use podseal_appraisal::{decision::Decision, eventlog::ReplayedLog};
 use podseal_protocol::{Limits, evidence::Evidence, evidence::Part, exchange::Exchange};
-use world::{NOW, Prepared, World, token_modulus};
+use world::{AKS, NOW, Prepared, RSA, World, modulus};
 
 const GATE: f64 = 3.0;
 const AIM: f64 = 2.0;
@@ -55,11 +55,11 @@ fn signatures(exchange: &[u8]) -> Vec<Signature> {
     let evidence = Evidence::decode(&exchange.evidence, &Limits::DEFAULT).unwrap();
     let Part::TpmQuote { attest, signature, .. } = &evidence.parts[0] else { panic!("no quote") };
     // TPMT_SIGNATURE: scheme, hash and size stand before an RSA signature.
-    let mut all = vec![Signature { key: rsa(&world::ak_modulus()), message: attest.clone(), signature: signature[6..].to_vec() }];
+    let mut all = vec![Signature { key: rsa(modulus(&AKS[0])), message: attest.clone(), signature: signature[6..].to_vec() }];
     for token in exchange.attachments.iter().filter(|attachment| attachment.starts_with(b"eyJ")) {
         let dot = token.iter().rposition(|byte| *byte == b'.').unwrap();
         let signature = URL_SAFE_NO_PAD.decode(&token[dot + 1..]).unwrap();
-        all.push(Signature { key: rsa(&token_modulus()), message: token[..dot].to_vec(), signature });
+        all.push(Signature { key: rsa(modulus(&RSA)), message: token[..dot].to_vec(), signature });
     }
     all
 }

@@ -6,7 +6,7 @@ use podseal_protocol::{Digest, Leaf, Limits, ReceivedChallenge, cbor::Malformed,
 
 /// A received exchange. Nothing in it can be read before it is appraised, but what has to be looked up for that: [`Unverified::needs`].
 ///
-/// ```compile_fail
+/// ```compile_fail,E0616
 /// # use podseal_appraisal::batch::Unverified;
 /// fn decide_on_what_was_claimed(batch: &Unverified) -> &str {
 ///     &batch.evidence.node

@@ -160,6 +160,8 @@ pub struct WorkloadClaims {
     pub launcher: Digest,
     /// `process.args`.
     pub args: Vec<String>,
+    /// `process.cwd`: where the application starts, and finds what it opens by a relative path.
+    pub cwd: String,
     /// `process.env`, sorted by name.
     pub env: Vec<EnvVar>,
     /// `mounts`, sorted.

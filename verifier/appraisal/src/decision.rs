@@ -22,7 +22,7 @@ pub enum Decision {
 
 /// Permission to seal named secrets to one key, once. Made only by [`decide`]:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// # use podseal_appraisal::decision::Grant;
 /// fn forge(real: Grant) -> Grant {
 ///     Grant { sequence: 2, ..real }
@@ -135,7 +135,7 @@ impl Refusal {
 ///
 /// There is no deciding on a batch that was not appraised:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0308
 /// # use podseal_appraisal::{batch::Unverified, appraiser::LeafAppraisal, decision::{decide, Decision}};
 /// fn short_cut(batch: &Unverified, leaf: &LeafAppraisal) -> Decision {
 ///     decide(batch, leaf, None, &[])

@@ -14,7 +14,9 @@ const LOOK_ALIKE: &str = "a key looks like a known one";
 /// # Errors
 /// Where and why it is not what was wanted. The text never quotes a value of the document, which may be somebody's secret.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    // RFC 8259, 8.1. Checked once for the whole document, not string by string.
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to()))?;
+    serde_json::from_str(text).map_err(|error| {
         let text = error.to_string();
         if error.is_data() && !text.starts_with(TWICE) && !text.starts_with(LOOK_ALIKE) {
             format!("a value of another type than wanted at line {} column {}", error.line(), error.column())
@@ -58,7 +60,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// The keys of one object so far.
+/// Notes that a known key has come.
+///
+/// # Errors
+/// When it has come before.
+pub(crate) fn once<E: Error>(seen: &mut bool, key: &str) -> Result<(), E> {
+    match std::mem::replace(seen, true) {
+        false => Ok(()),
+        true => Err(E::custom(format_args!("{TWICE}: {key:?}"))),
+    }
+}
+
+/// The keys of one object so far, of those that are not known.
 #[derive(Default)]
 pub(crate) struct Keys<'a>(BTreeSet<Text<'a>>);
 
@@ -155,6 +168,10 @@ macro_rules! object {
         impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Members<'a>(std::marker::PhantomData<&'a [u8]>);
+                #[derive(Default)]
+                struct Seen {
+                    $($field: bool,)+
+                }
                 impl<'de: 'a, 'a> serde::de::Visitor<'de> for Members<'a> {
                     type Value = $name<'a>;
 
@@ -164,16 +181,20 @@ macro_rules! object {
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name<'a>, A::Error> {
                         let mut object = $name::default();
-                        let mut keys = $crate::json::Keys::default();
+                        let mut seen = Seen::default();
+                        let mut others = $crate::json::Keys::default();
                         while let Some(key) = map.next_key::<$crate::json::Text<'de>>()? {
                             match &*key {
-                                $($key => object.$field = map.next_value()?,)+
+                                $($key => {
+                                    $crate::json::once(&mut seen.$field, $key)?;
+                                    object.$field = map.next_value()?;
+                                })+
                                 other => {
                                     $crate::json::refuse_look_alike(other, &[$($key),+])?;
                                     map.next_value::<$crate::json::Skipped>()?;
+                                    others.insert(key)?;
                                 }
                             }
-                            keys.insert(key)?;
                         }
                         Ok(object)
                     }

@@ -4,6 +4,8 @@ mod compact;
 mod keys;
 pub mod rules;
 
+use std::borrow::Cow;
+
 use compact::{Claims, Compact, Header, Kubernetes};
 pub use keys::{ClusterKeys, JwksError};
 
@@ -67,19 +69,17 @@ pub fn appraise_token(
         checks.not_appraised(&rules::PARSES, "the pod presented no token");
         return None;
     }
-    let parsed = Compact::parse(token).and_then(|compact| {
-        json::parse::<Header<'_>>(&compact.header).map(|_| ())?;
-        Ok(compact)
-    });
-    let found = parsed.as_ref().map_or_else(|error| error.clone(), |_| "a compact JWS".to_owned());
+    let compact = Compact::parse(token);
+    let parsed = compact.as_ref().map_err(Clone::clone).and_then(|compact| json::parse::<Header<'_>>(&compact.header));
+    let found = parsed.as_ref().map_or_else(|error| Cow::Owned(error.clone()), |_| Cow::Borrowed("a compact JWS"));
     if !checks.record(&rules::PARSES, parsed.is_ok(), "a compact JWS of three canonical parts", found) {
         return None;
     }
-    let compact = parsed.ok()?;
-    signed_by_cluster(&compact, keys, checks)?;
+    let (compact, header) = (compact.as_ref().ok()?, parsed.ok()?);
+    signed_by_cluster(compact, &header, keys, checks)?;
 
     let claims = json::parse::<Claims<'_>>(&compact.claims);
-    let found = claims.as_ref().map_or_else(Clone::clone, |_| "a JSON object".to_owned());
+    let found = claims.as_ref().map_or_else(|error| Cow::Owned(error.clone()), |_| Cow::Borrowed("a JSON object"));
     if !checks.record(&rules::CLAIMS, claims.is_ok(), "one JSON object without doubtful keys", found) {
         return None;
     }
@@ -101,8 +101,7 @@ pub fn appraise_token(
 }
 
 /// Key, algorithm and signature (RFC 7515, 5.2), in this order: the key decides which algorithm there is, never the token.
-fn signed_by_cluster(compact: &Compact<'_>, keys: &ClusterKeys, checks: &mut Checks) -> Option<()> {
-    let header: Header<'_> = json::parse(&compact.header).ok()?;
+fn signed_by_cluster(compact: &Compact<'_>, header: &Header<'_>, keys: &ClusterKeys, checks: &mut Checks) -> Option<()> {
     let found = if header.critical.is_some() { "crit" } else { "none" };
     if !checks.record(&rules::CRITICAL, header.critical.is_none(), "no critical extension", found) {
         return None;

@@ -39,6 +39,7 @@ pub struct WorkloadExpectations<'a> {
 struct Complete<'a> {
     process: &'a Process<'a>,
     args: &'a [Text<'a>],
+    cwd: &'a str,
     user: (u32, u32),
     root: &'a Root<'a>,
     linux: &'a Linux<'a>,
@@ -81,9 +82,10 @@ fn complete<'a>(spec: &'a Spec<'a>, checks: &mut Checks) -> Option<Complete<'a>>
         let user: &User<'_> = process.user.as_ref()?;
         let args = process.args.as_deref().filter(|args| !args.is_empty())?;
         linux.namespaces.as_ref()?;
-        Some(Complete { process, args, user: (user.uid?, user.gid?), root, linux })
+        let cwd: &str = process.cwd.as_deref()?;
+        Some(Complete { process, args, cwd, user: (user.uid?, user.gid?), root, linux })
     });
-    let wanted = "process.args, process.user.{uid,gid}, root, linux.namespaces";
+    let wanted = "process.args, process.cwd, process.user.{uid,gid}, root, linux.namespaces";
     let holds =
         checks.record(&rules::SPEC_COMPLETE, found.is_some(), wanted, if found.is_some() { wanted } else { "some of them missing" });
     found.filter(|_| holds)
@@ -174,6 +176,7 @@ fn claims(
         env,
         mounts,
         devices: privilege::devices(linux.devices.as_deref().unwrap_or_default()),
+        cwd: complete.cwd.to_owned(),
         hooks: spec.hooks.as_ref().map_or(0, |hooks| hooks.0),
         uid: complete.user.0,
         gid: complete.user.1,
@@ -213,10 +216,10 @@ fn namespace(linux: &Linux<'_>, kind: &str) -> Joins {
 
 fn capabilities(sets: &Capabilities<'_>) -> Vec<String> {
     let sets = [&sets.bounding, &sets.effective, &sets.inheritable, &sets.permitted, &sets.ambient];
-    let mut all: Vec<String> = sets.into_iter().flatten().flatten().map(|name| name.0.clone().into_owned()).collect();
-    all.sort();
+    let mut all: Vec<&str> = sets.into_iter().flatten().flatten().map(|name| &**name).collect();
+    all.sort_unstable();
     all.dedup();
-    all
+    all.into_iter().map(str::to_owned).collect()
 }
 
 #[cfg(test)]

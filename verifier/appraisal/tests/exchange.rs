@@ -34,4 +34,5 @@ mod token;
 #[path = "exchange/workload.rs"]
 mod workload;
 #[path = "exchange/world.rs"]
+#[allow(unused_imports, reason = "the measurement uses it too, and other parts of it")]
 mod world;

@@ -59,6 +59,7 @@ fn workload() -> WorkloadClaims {
         env: vec![EnvVar { name: "PATH".into(), value: Digest([0x11; 32]) }],
         mounts: vec![Mount { destination: "/podseal".into(), kind: "podseal".into(), read_only: true }],
         devices: vec!["/dev/null".into()],
+        cwd: "/srv".into(),
         hooks: 0,
         uid: 1000,
         gid: 1001,

@@ -100,7 +100,8 @@ impl Archive {
     pub fn put_blocking(&self, content: &[u8]) -> Result<Digest, ArchiveError> {
         let digest = Digest::of(content);
         let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable().contains(&digest) {
+        let path = self.path(&digest);
+        if durable().contains(&digest) && path.try_exists().map_err(|error| failed(&path, error))? {
             return Ok(digest);
         }
         self.write(&digest, content)?;

@@ -143,7 +143,8 @@ async fn appraise(verifier: &Verifier, request: &Request, activated: Option<bool
         roots: &verifier.config.ek_roots,
         cluster_known: clusters::get(readers, &request.join.cluster).await?.is_some(),
         token,
-        name_taken: nodes::get(readers, &request.join.node).await?.is_some(),
+        // A stranger who waits for approval under that name does not keep out who comes with a token.
+        name_taken: nodes::get(readers, &request.join.node).await?.is_some_and(|node| node.record.approved || request.token.is_none()),
         activated,
     };
     let (checks, candidate) = appraise_join(&request.join, &request.challenge, &context);

@@ -147,10 +147,11 @@ impl Exchanges {
         let node = batch.needs().node.to_owned();
         for _ in 0..ATTEMPTS {
             let appraised = self.appraise(Arc::clone(&batch)).await?;
-            let (appraised, decided) = self.decide(appraised).await?;
             if !appraised.appraisal.attributable() {
-                return self.rejected(&node, decided);
+                let checks = appraised.appraisal.node_checks();
+                return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
             }
+            let (appraised, decided) = self.decide(appraised).await?;
             let pending = self.seal_and_archive(&appraised, decided, &bytes).await?;
             self.fits_into_a_reply(&pending)?;
             match self.committer.release(pending).await? {
@@ -282,31 +283,21 @@ impl Exchanges {
         tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopping)
     }
 
-    fn rejected(&self, node: &str, decided: Vec<Decided>) -> Result<ExchangeReply, ExchangeError> {
-        let outcomes = decided.into_iter().map(|decided| {
-            let reason = decided.explanation.reason.clone();
-            log_decision(&decided.audit_id, &decided.explanation);
-            let (audit_id, time) = (decided.audit_id, clock::now());
-            self.rejections.add(Rejection { audit_id: audit_id.clone(), time, explanation: decided.explanation });
-            (decided.leaf, Outcome::Refused { reason, audit_id })
-        });
-        self.reply(node, outcomes.collect())
+    /// What no registered node can be held to is remembered and told once, however many leaves it has.
+    fn rejected(&self, batch: &Unverified, explanation: Explanation) -> Result<ExchangeReply, ExchangeError> {
+        let audit_id = random::audit_id()?;
+        log_decision(&audit_id, &explanation);
+        let refused = |leaf| (leaf, Outcome::Refused { reason: explanation.reason.clone(), audit_id: audit_id.clone() });
+        let outcomes = batch.leaf_digests().map(refused).collect();
+        self.rejections.add(Rejection { audit_id: audit_id.clone(), time: clock::now(), explanation: explanation.clone() });
+        self.reply(batch.needs().node, outcomes)
     }
 
     fn replayed(&self, batch: &Unverified) -> Result<ExchangeReply, ExchangeError> {
         let mut checks = Checks::owing(&[&rules::CHALLENGE_REPLAYED]);
         checks.record(&rules::CHALLENGE_REPLAYED, false, "a challenge that was not used", batch.challenge_digest().to_string());
         let checks: Vec<Check> = checks.finish();
-        let node = batch.needs().node;
-        let explanation = Explanation::of_checks("rejected", node, "", &checks);
-        let mut outcomes = Vec::new();
-        for leaf in batch.leaf_digests() {
-            let audit_id = random::audit_id()?;
-            log_decision(&audit_id, &explanation);
-            self.rejections.add(Rejection { audit_id: audit_id.clone(), time: clock::now(), explanation: explanation.clone() });
-            outcomes.push((leaf, Outcome::Refused { reason: explanation.reason.clone(), audit_id }));
-        }
-        self.reply(node, outcomes)
+        self.rejected(batch, Explanation::of_checks("rejected", batch.needs().node, "", &checks))
     }
 
     fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {

@@ -59,7 +59,7 @@ fn read(file: &Path) -> Option<Value> {
 
 /// The process that holds a running playground.
 fn holder(file: &Path) -> Option<Pid> {
-    let pid = read(file)?["holder"]["pid"].as_i64()?;
+    let pid = read(file)?.pointer("/holder/pid")?.as_i64()?;
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     let own = fs::read_to_string(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).ok()?;
     (own.contains("podseal-playground") && own.contains("hold") && test_kill_process(pid).is_ok()).then_some(pid)

@@ -148,6 +148,7 @@ fn workload_attribute(name: &str, w: &WorkloadClaims) -> Result<Value, String> {
             records(&w.mounts, |m| [("destination", text(&m.destination)), ("kind", text(&m.kind)), ("read_only", truth(m.read_only))])?
         }
         "devices" => texts(&w.devices),
+        "cwd" => text(&w.cwd),
         "hooks" => number(w.hooks),
         "uid" => number(w.uid),
         "gid" => number(w.gid),

@@ -25,10 +25,9 @@ impl<'a> Compact<'a> {
         if token.len() > LONGEST {
             return Err(format!("{} bytes, at most {LONGEST} are taken", token.len()));
         }
-        let count = token.split(|byte| *byte == b'.').count();
         let mut parts = token.split(|byte| *byte == b'.');
         let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return Err(format!("{count} part(s) between dots"));
+            return Err(format!("{} part(s) between dots", token.split(|byte| *byte == b'.').count()));
         };
         let decode = |part: &[u8], name| URL_SAFE_NO_PAD.decode(part).map_err(|_| format!("the {name} is not canonical base64url"));
         let signed = token.get(..header.len() + 1 + claims.len()).ok_or("the parts end early")?;

@@ -23,6 +23,7 @@ object! {
     Process {
         args: Vec<Text<'a>> = "args",
         env: Vec<Text<'a>> = "env",
+        cwd: Text<'a> = "cwd",
         user: User<'a> = "user",
         capabilities: Capabilities<'a> = "capabilities",
         no_new_privileges: bool = "noNewPrivileges",

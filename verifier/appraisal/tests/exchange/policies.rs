@@ -93,6 +93,7 @@ pub(crate) fn every_claim(verifier: &Digest, pod: &Pod) -> String {
         ("env_names", r#"["PATH", "HOSTNAME", "LISTEN"]"#.to_owned()),
         ("env", format!("[{env}]")),
         ("mounts", mounts()),
+        ("cwd", r#""/""#.to_owned()),
         ("hooks", "0".to_owned()),
         ("uid", "10001".to_owned()),
         ("gid", "10001".to_owned()),

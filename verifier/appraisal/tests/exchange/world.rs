@@ -29,8 +29,8 @@ use podseal_protocol::{
 pub(crate) use boot::{Event, NO_ACTION, log, measured, without_secure_boot};
 pub(crate) use pod::{NODE_UID, Pod, PodBytes};
 pub(crate) use policies::{SECRETS, every_claim, reviewed};
-pub(crate) use tokens::{Signer, cluster, other_cluster};
-pub(crate) use tpm::{Quote, SHA256, SIGNING, ak_public, modulus, name, rsa_public, sign};
+pub(crate) use tokens::{RSA, Signer, cluster, other_cluster};
+pub(crate) use tpm::{AKS, Quote, SHA256, SIGNING, ak_public, modulus, name, rsa_public, sign};
 
 /// 2027-01-15T08:00:00Z.
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -274,14 +274,4 @@ pub(crate) fn secret(name: &str) -> SecretRecord {
 pub(crate) fn golden(events: &[Event], expires: u64) -> String {
     let registers = PcrSet::of(QUOTED_REGISTERS).unwrap();
     capture(&boot::log(events), registers, "golden", expires, &Limits::DEFAULT).unwrap()
-}
-
-/// Modulus of the honest machine's AK.
-pub(crate) fn ak_modulus() -> Vec<u8> {
-    tpm::modulus(&tpm::AKS[0]).to_vec()
-}
-
-/// Modulus of the RSA key by which the cluster signs its tokens.
-pub(crate) fn token_modulus() -> Vec<u8> {
-    tpm::modulus(&tokens::RSA).to_vec()
 }

@@ -21,6 +21,7 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
         ("principal.pod", "payment-api-0"),
         ("principal.service_account", "payment-api"),
         ("principal.container", "api"),
+        ("principal.cwd", "/srv"),
         ("resource.name", "payments/db"),
         ("context.node", "node-1"),
         ("context.cluster", "demo"),

@@ -119,7 +119,12 @@ pub(super) async fn enrol(connection: &mut SqliteConnection, enrolment: &Enrolme
     }
     let record = &enrolment.record;
     match &enrolment.token {
-        Some(token) => consume(&mut *connection, token, record, now).await?,
+        Some(token) => {
+            consume(&mut *connection, token, record, now).await?;
+            // Whoever waits for approval under that name, or with that TPM, was let in by nobody yet.
+            let pending = sqlx::query("DELETE FROM nodes WHERE approved = 0 AND (name = ?1 OR ek_digest = ?2)");
+            pending.bind(&record.node).bind(record.ek_digest.as_ref()).execute(&mut *connection).await?;
+        }
         None => {
             let row = sqlx::query("SELECT count(*) FROM nodes WHERE approved = 0").fetch_one(&mut *connection).await?;
             if unsigned(row.try_get(0)?) >= u64::from(enrolment.most_pending) {
