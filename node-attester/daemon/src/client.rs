@@ -157,7 +157,11 @@ fn failed(status: &Status) -> ClientError {
     if let Some(error) = ConnectError::beneath(status) {
         return ClientError::Away(error.to_string());
     }
-    let words = format!("{:?}: {}", status.code(), status.message());
+    let audit_id = status.metadata().get("podseal-audit-id").and_then(|id| id.to_str().ok());
+    let words = match audit_id {
+        Some(id) => format!("{} (audit id {id}): ask an operator of the verifier for: podseal explain {id}", status.message()),
+        None => format!("{:?}: {}", status.code(), status.message()),
+    };
     match status.code() {
         Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition | Code::Unimplemented => {
             ClientError::Refused(words)

@@ -40,10 +40,10 @@ pub(crate) struct Add {
     #[arg(long, value_name = "PATH")]
     kubelet_dir: Option<String>,
     /// The container runtime's directories on its nodes; otherwise /var/lib/containerd and /run/containerd
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH")]
     runtime_dir: Vec<String>,
     /// What the node attester publishes on its nodes; otherwise /run/podseal
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH")]
     attester_dir: Vec<String>,
 }
 

@@ -110,7 +110,8 @@ impl NodeCommand {
                 let view = TokenView { token: answer.token, expires: output::time(answer.expires), change };
                 context.format.print(&view, |v| {
                     let expires = v.expires.as_deref().unwrap_or("an unknown time");
-                    format!("{}\ngood once, until {expires}; {}", v.token, v.change)
+                    eprintln!("good once, until {expires}; {}", v.change);
+                    v.token.clone()
                 })?;
             }
             Self::List => {

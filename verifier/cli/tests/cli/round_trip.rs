@@ -19,7 +19,7 @@ const REFERENCE: &str = "name = \"golden\"\nexpires = 2099-01-01T00:00:00Z\n[pcr
 fn change_everything(verifier: &Verifier) -> u64 {
     let jwks = verifier.write("jwks.json", JWKS);
     let reference = verifier.write("golden.toml", REFERENCE.as_bytes());
-    let put = verifier.podseal_with(&["secret", "put", "payments/db", "--accept", "test-root", "host-trusted"], b"hunter2");
+    let put = verifier.podseal_with(&["secret", "put", "payments/db", "--accept", "test-root,host-trusted"], b"hunter2");
     assert!(put.exits(0).out.starts_with("payments/db v1 put"));
     verifier.json(&["secret", "generate", "payments/api", "--length", "40"]);
     verifier.json(&["cluster", "add", "demo", "--issuer", "https://issuer.demo", "--jwks", &jwks]);
@@ -39,9 +39,12 @@ fn what_is_put_is_listed_and_deleted() {
     let secrets = verifier.json(&["secret", "list"]);
     let names: Vec<_> = secrets["secrets"].as_array().unwrap().iter().map(|s| (s["name"].as_str().unwrap(), &s["version"])).collect();
     assert_eq!(names, [("payments/api", &1.into()), ("payments/db", &2.into())]);
-    assert_eq!(secrets["secrets"][1]["accepts"], serde_json::json!([]));
+    // A new value without any word is no new judgement of its owner; another word is.
+    assert_eq!(secrets["secrets"][1]["accepts"], serde_json::json!(["host-trusted", "test-root"]));
+    verifier.json(&["secret", "put", "--accept", "test-root", "payments/db", "--file", &file]);
+    assert_eq!(verifier.json(&["secret", "list"])["secrets"][1]["accepts"], serde_json::json!(["test-root"]));
     let table = verifier.podseal(&["secret", "list"]).exits(0).out;
-    assert!(table.starts_with("NAME") && table.contains("payments/db   v2"), "{table}");
+    assert!(table.starts_with("NAME") && table.contains("payments/db   v3"), "{table}");
 
     verifier.podseal(&["secret", "delete", "payments/db"]).exits(0);
     verifier.podseal(&["secret", "delete", "payments/db"]).exits(5).says(&["no secret of this name"]);

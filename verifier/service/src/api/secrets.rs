@@ -69,7 +69,10 @@ fn check_metadata(name: &str, accepts: Vec<String>) -> Result<Vec<String>, Statu
 
 async fn store(verifier: &Verifier, admin: &Admin, name: String, accepts: Vec<String>, value: &[u8]) -> Result<SecretVersion, Status> {
     let version = secrets::next_version(verifier.store.readers(), &name).await.map_err(|e| reply::broken("reading secrets", e))?;
-    let record = SecretRecord { name: name.clone(), version, accepts };
+    let before = secrets::get(verifier.store.readers(), &name).await.map_err(|e| reply::broken("reading secrets", e))?;
+    // A new value is no new judgement of its owner: without any word, the words of the version before go on.
+    let kept = before.map(|stored| stored.record.accepts).filter(|_| accepts.is_empty());
+    let record = SecretRecord { name: name.clone(), version, accepts: kept.unwrap_or(accepts) };
     let sealed = SealedVersion::seal(verifier.keys.kek(), verifier.keys.store_id(), record, value);
     let sealed = sealed.map_err(|e| reply::broken("encrypting a secret", e))?;
     let outcome = change(verifier, admin, Mutation::PutSecret(sealed)).await?;
