@@ -90,8 +90,7 @@ impl Identifier {
 
         let mut runtime = Runtime::connect(&self.runtime_socket, self.limits).await?;
         let container = runtime.started(&container_id).await?;
-        require(container.is_running(), Refusal::NotRunning { state: container.state_name() })?;
-        let init = container.pid;
+        let init = container.init();
         require(init == i64::from(peer.pid()), Refusal::NotInit { asks: peer.pid(), init })?;
         let launcher = self.launcher.digest()?;
         require(launcher.is_run_by(peer.pid())?, Refusal::OtherLauncher)?;
@@ -103,9 +102,7 @@ impl Identifier {
         let asked = sandbox.annotations.get(ANNOTATION).ok_or(Refusal::AsksForNothing)?;
         let secrets = SecretRequest::parse_annotation(asked, &self.limits).map_err(Refusal::Annotation)?;
 
-        let now = process::start_time(peer.pid())?;
-        require(now == init_start, Refusal::OtherProcess { before: init_start, now })?;
-        // Last: a process that is alive now has had its pid all the time.
+        // Last: a process that is alive now has had its pid all the time, so all that was read about that pid is about it.
         require(peer.is_alive(), Refusal::PeerGone)?;
         Ok(Identity {
             init_start,

@@ -193,10 +193,10 @@ fn pid_reused(fixtures: &Fixtures) -> Outcome {
 }
 
 /// A process that is stopped until the value goes.
-struct Halted(Pid);
+pub(crate) struct Halted(Pid);
 
 impl Halted {
-    fn new(pid: u32) -> Result<Self, Box<dyn std::error::Error>> {
+    pub(crate) fn new(pid: u32) -> Result<Self, Box<dyn std::error::Error>> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or("no pid")?;
         kill_process(pid, Signal::STOP)?;
         Ok(Self(pid))

@@ -22,6 +22,7 @@ mod decisive;
 mod first_secret;
 mod fixtures;
 mod hardware;
+mod in_between;
 mod init_only;
 mod joining;
 mod parts;
@@ -66,6 +67,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         parts::TESTS,
         first_secret::TESTS,
         who_asks::TESTS,
+        in_between::TESTS,
         init_only::TESTS,
         same_digest::TESTS,
         hardware::TESTS,

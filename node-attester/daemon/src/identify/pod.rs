@@ -87,7 +87,7 @@ impl Info<'_> {
 }
 
 impl ContainerFacts {
-    pub(super) fn is_running(&self) -> bool {
+    fn is_running(&self) -> bool {
         self.state == ContainerState::ContainerRunning
     }
 
@@ -96,13 +96,9 @@ impl ContainerFacts {
         self.state == ContainerState::ContainerCreated || (self.is_running() && self.pid == 0)
     }
 
-    pub(super) fn state_name(&self) -> &'static str {
-        match self.state {
-            ContainerState::ContainerCreated => "created",
-            ContainerState::ContainerRunning => "running",
-            ContainerState::ContainerExited => "exited",
-            ContainerState::ContainerUnknown => "in an unknown state",
-        }
+    /// Pid of the init process; 0, which is nobody's, where none runs.
+    pub(super) fn init(&self) -> i64 {
+        if self.is_running() { self.pid } else { 0 }
     }
 
     /// As a member of its pod.

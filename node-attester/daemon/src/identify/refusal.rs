@@ -31,12 +31,6 @@ pub enum Refusal {
         /// Which.
         id: String,
     },
-    /// The container is not running.
-    #[error("the container is {state}, wanted running")]
-    NotRunning {
-        /// What it is.
-        state: &'static str,
-    },
     /// It is another process than the container's init.
     #[error("pid {asks} asks, the container's init is {init}")]
     NotInit {
@@ -44,14 +38,6 @@ pub enum Refusal {
         asks: i32,
         /// Who may ask.
         init: i64,
-    },
-    /// The pid belongs to another process than before.
-    #[error("the caller's start time was {before} and is {now}: the pid was used again")]
-    OtherProcess {
-        /// When first read.
-        before: u64,
-        /// When read again.
-        now: u64,
     },
     /// It runs another program than the launcher.
     #[error("the init process does not run the launcher of this node")]
@@ -120,9 +106,7 @@ impl Refusal {
             Self::PeerGone => "peer.gone",
             Self::NotInContainer => "peer.not_in_container",
             Self::ContainerUnknown { .. } => "container.unknown",
-            Self::NotRunning { .. } => "container.not_running",
             Self::NotInit { .. } => "peer.not_init",
-            Self::OtherProcess { .. } => "peer.pid_reused",
             Self::OtherLauncher => "peer.other_launcher",
             Self::LauncherUnreadable { .. } => "node.launcher_unreadable",
             Self::SandboxNotReady => "pod.not_ready",
@@ -141,11 +125,11 @@ impl Refusal {
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::PeerUnknown { .. } | Self::Proc { .. } | Self::PeerGone | Self::OtherProcess { .. } => "restart the container",
+            Self::PeerUnknown { .. } | Self::Proc { .. } | Self::PeerGone => "restart the container",
             Self::NotInContainer | Self::NotInit { .. } | Self::ContainerUnknown { .. } => {
                 "only the first process of a container may ask: make /podseal/launch the container's command"
             }
-            Self::NotRunning { .. } | Self::SandboxNotReady => "the container or its pod is ending; if not, restart the pod",
+            Self::SandboxNotReady => "the container or its pod is ending; if not, restart the pod",
             Self::OtherLauncher => "run the launcher that is mounted at /podseal/launch, not a copy in the image",
             Self::ImageWithoutDigest { .. } => "name the image in the pod by digest, from a registry",
             Self::AsksForNothing => "annotate the pod: podseal.dev/secrets: FILE=NAMESPACE/NAME",
