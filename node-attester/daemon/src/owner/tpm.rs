@@ -1,6 +1,6 @@
 //! The open TPM: EK, AK, and what they are used for.
 
-use std::{fs::File, io::Read as _, path::PathBuf, str::FromStr as _};
+use std::{fs::File, io::Read as _, path::PathBuf, str::FromStr as _, time::Duration};
 
 use podseal_protocol::{Digest, evidence::Part};
 use tss_esapi::{
@@ -20,6 +20,10 @@ use tss_esapi::{
 
 use super::{Collector, Identity, OwnerConfig, TpmError, ak_state::AkState, quote};
 use crate::config::Tcti;
+
+/// Connects that are tried again, and the pause before each.
+const CONNECTS: u32 = 8;
+const BETWEEN_CONNECTS: Duration = Duration::from_millis(50);
 
 /// Where makers keep the default RSA-2048 EK (TCG PC Client TPM Provisioning Guidance 1.0, section 7.8).
 const EK_HANDLE: u32 = 0x8101_0001;
@@ -152,14 +156,25 @@ impl Collector for Tpm {
     }
 }
 
+/// Connects, a few times where that fails: a TPM that has just been powered on, or whose last client has just gone, takes nobody for a moment.
+fn connect(name: &str) -> Result<Context, TpmError> {
+    let mut tries = 1..=CONNECTS;
+    loop {
+        match TctiNameConf::from_str(name).and_then(Context::new) {
+            Ok(context) => return Ok(context),
+            Err(problem) if tries.next().is_none() => return Err(TpmError::Unreachable { tcti: name.to_owned(), problem }),
+            Err(_) => std::thread::sleep(BETWEEN_CONNECTS),
+        }
+    }
+}
+
 impl Open {
     fn new(tcti: &Tcti) -> Result<Self, TpmError> {
         let name = match tcti {
             Tcti::Device(path) => format!("device:{}", path.display()),
             Tcti::Swtpm { host, port } => format!("swtpm:host={host},port={port}"),
         };
-        let unreachable = |problem| TpmError::Unreachable { tcti: name.clone(), problem };
-        let mut context = TctiNameConf::from_str(&name).and_then(Context::new).map_err(unreachable)?;
+        let mut context = connect(&name)?;
         flush_what_was_left(&mut context)?;
         let ek = endorsement_key(&mut context)?;
         Ok(Self { context, ek, ak: None })
