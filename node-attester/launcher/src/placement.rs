@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use podseal_protocol::seal::SecretFile;
+use podseal_protocol::{require, seal::SecretFile};
 use rustix::{
     fs::{AtFlags, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, fchmod, fstatfs, open, openat, renameat_with, statx, unlinkat},
     io::{Errno, write},
@@ -123,16 +123,12 @@ fn open_tmpfs(path: &Path) -> Result<OwnedFd, PlacementError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = open(path, flags, Mode::empty()).map_err(failed)?;
     let found = fstatfs(&directory).map_err(failed)?.f_type;
-    if found != TMPFS_MAGIC {
-        return Err(PlacementError::NotTmpfs { path: path.to_owned(), found });
-    }
+    require(found == TMPFS_MAGIC, PlacementError::NotTmpfs { path: path.to_owned(), found })?;
     let status = statx(directory.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::MODE).map_err(failed)?;
-    if !status.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) || !status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        return Err(PlacementError::NotAMount { path: path.to_owned() });
-    }
+    let says = [status.stx_attributes_mask, status.stx_attributes];
+    let is_mount = says.iter().all(|attributes| attributes.contains(StatxAttributes::MOUNT_ROOT));
+    require(is_mount, PlacementError::NotAMount { path: path.to_owned() })?;
     let mode = u32::from(status.stx_mode) & 0o7777;
-    if mode & 0o022 != 0 {
-        return Err(PlacementError::WritableByOthers { path: path.to_owned(), mode });
-    }
+    require(mode & 0o022 == 0, PlacementError::WritableByOthers { path: path.to_owned(), mode })?;
     Ok(directory)
 }

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use podseal_protocol::{Digest, cbor::Encoder};
+use podseal_protocol::{Digest, cbor::Encoder, require};
 use thiserror::Error;
 
 use crate::{
@@ -158,7 +158,8 @@ impl Archive {
             Err(error) => return Err(failed(&path, error)),
         };
         let content = self.keys.archive().unwrap(&self.aad(digest), wrapped).map_err(|_| ArchiveError::Altered(*digest))?;
-        if Digest::of(&content) == *digest { Ok(content.to_vec()) } else { Err(ArchiveError::Altered(*digest)) }
+        require(Digest::of(&content) == *digest, ArchiveError::Altered(*digest))?;
+        Ok(content.to_vec())
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use podseal_protocol::require;
 use thiserror::Error;
 
 /// What a file holds, which decides who may touch it.
@@ -84,16 +85,10 @@ pub fn check(setting: &'static str, path: &Path, kind: Kind) -> Result<(), Permi
         Kind::SecretDirectory => (metadata.is_dir(), "directory", 0o700, ""),
         Kind::TrustedFile => (metadata.is_file(), "file", 0o755, ""),
     };
-    if !is_kind {
-        return Err(PermissionError::Type { setting, path: path.to_owned(), wanted });
-    }
+    require(is_kind, PermissionError::Type { setting, path: path.to_owned(), wanted })?;
     let owner = metadata.uid();
-    if owner != own && !(kind == Kind::TrustedFile && owner == 0) {
-        return Err(PermissionError::Owner { setting, path: path.to_owned(), found: owner, wanted: own });
-    }
+    let ours = owner == own || (kind == Kind::TrustedFile && owner == 0);
+    require(ours, PermissionError::Owner { setting, path: path.to_owned(), found: owner, wanted: own })?;
     let found = metadata.mode() & 0o7777;
-    if found & !most != 0 {
-        return Err(PermissionError::Mode { setting, path: path.to_owned(), found, wanted: most, remark });
-    }
-    Ok(())
+    require(found & !most == 0, PermissionError::Mode { setting, path: path.to_owned(), found, wanted: most, remark })
 }

@@ -39,6 +39,7 @@ struct Server {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     version: &'static rustls::SupportedProtocolVersion,
+    speaks: &'static [u8],
 }
 
 impl Server {
@@ -46,7 +47,7 @@ impl Server {
         let key = KeyPair::generate().unwrap();
         let certificate = leaf.signed_by(&key, root).unwrap();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        Self { chain: vec![certificate.der().clone(), root.der().clone()], key, version: &rustls::version::TLS13 }
+        Self { chain: vec![certificate.der().clone(), root.der().clone()], key, version: &rustls::version::TLS13, speaks: b"h2" }
     }
 
     /// Serves TLS on a free port until the test ends.
@@ -58,7 +59,7 @@ impl Server {
             .with_no_client_auth()
             .with_single_cert(self.chain, self.key)
             .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = Some(self.speaks.to_vec()).filter(|name| !name.is_empty()).into_iter().collect();
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("https://{}", listener.local_addr().unwrap());
@@ -141,6 +142,15 @@ async fn tls_1_2_is_refused() {
     server.version = &rustls::version::TLS12;
     let error = refusal(server, identity(&root)).await;
     assert!(matches!(error, ConnectError::Handshake { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_http_2_is_refused() {
+    let root = root();
+    let mut server = Server::new(&root, &leaf_params());
+    server.speaks = b"";
+    let error = refusal(server, identity(&root)).await;
+    assert!(matches!(&error, ConnectError::Handshake { problem, .. } if problem.contains("HTTP/2")), "{error}");
 }
 
 #[tokio::test]

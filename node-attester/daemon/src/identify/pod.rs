@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use podseal_protocol::{HostNamespaces, Limits, PodContainer};
+use podseal_protocol::{HostNamespaces, Limits, PodContainer, require};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -113,15 +113,12 @@ pub(super) fn container(id: &str, reply: ContainerStatusResponse, limits: &Limit
     let answer = |problem: String| Refusal::RuntimeAnswer { call: "ContainerStatus", problem };
     let missing = |what: &str| answer(format!("no {what}"));
     let status = reply.status.ok_or_else(|| missing("status"))?;
-    if status.id != id {
-        return Err(answer(format!("it is about container {}, asked was {id}", status.id)));
-    }
+    require(status.id == id, answer(format!("it is about container {}, asked was {id}", status.id)))?;
     let info = reply.info.get("info").ok_or_else(|| missing("verbose info"))?;
     let info: Info<'_> = serde_json::from_str(info).map_err(|e| answer(e.to_string()))?;
     let spec = info.runtime_spec.get().as_bytes();
-    if !spec.starts_with(b"{") || spec.len() > limits.attachment {
-        return Err(answer(format!("runtimeSpec: found {} bytes, wanted an object of at most {}", spec.len(), limits.attachment)));
-    }
+    let fits = spec.starts_with(b"{") && spec.len() <= limits.attachment;
+    require(fits, answer(format!("runtimeSpec: found {} bytes, wanted an object of at most {}", spec.len(), limits.attachment)))?;
     Ok(ContainerFacts {
         state: status.state(),
         id: status.id,
@@ -139,9 +136,7 @@ pub(super) fn sandbox(id: &str, reply: PodSandboxStatusResponse, limits: &Limits
     let answer = |problem: String| Refusal::RuntimeAnswer { call: "PodSandboxStatus", problem };
     let missing = |what: &str| answer(format!("no {what}"));
     let status = reply.status.ok_or_else(|| missing("status"))?;
-    if status.id != id {
-        return Err(answer(format!("it is about sandbox {}, asked was {id}", status.id)));
-    }
+    require(status.id == id, answer(format!("it is about sandbox {}, asked was {id}", status.id)))?;
     let ready = status.state() == PodSandboxState::SandboxReady;
     let options = status.linux.and_then(|l| l.namespaces).and_then(|n| n.options).ok_or_else(|| missing("namespace options"))?;
     let of_node = |mode: NamespaceMode| mode == NamespaceMode::Node;
@@ -172,4 +167,51 @@ pub(super) fn not_too_many(containers: usize) -> Result<(), Refusal> {
 /// A name that is there and no longer than names are.
 fn short(name: Option<String>, limits: &Limits) -> Option<String> {
     name.filter(|name| (1..=limits.text).contains(&name.len()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::cri::{ContainerMetadata, ContainerStatus, LinuxPodSandboxStatus, Namespace, PodSandboxMetadata, PodSandboxStatus};
+    use super::*;
+    use podseal_protocol::Limits;
+
+    const LIMITS: Limits = Limits::DEFAULT;
+
+    fn container_reply(id: &str, spec: &str) -> ContainerStatusResponse {
+        let info = format!(r#"{{"pid":7,"sandboxID":"s","runtimeSpec":{spec},"privileged":false}}"#);
+        let metadata = Some(ContainerMetadata { name: "api".to_owned(), ..Default::default() });
+        let status = Some(ContainerStatus { id: id.to_owned(), metadata, ..Default::default() });
+        ContainerStatusResponse { status, info: [("info".to_owned(), info)].into() }
+    }
+
+    fn sandbox_reply(id: &str) -> PodSandboxStatusResponse {
+        let [name, uid, namespace] = ["pod", "uid", "payments"].map(str::to_owned);
+        let metadata = Some(PodSandboxMetadata { name, uid, namespace, ..Default::default() });
+        let linux = Some(LinuxPodSandboxStatus { namespaces: Some(Namespace { options: Some(Default::default()) }) });
+        PodSandboxStatusResponse { status: Some(PodSandboxStatus { id: id.to_owned(), metadata, linux, ..Default::default() }) }
+    }
+
+    fn problem<T>(result: Result<T, Refusal>) -> String {
+        match result {
+            Err(Refusal::RuntimeAnswer { problem, .. }) => problem,
+            Err(other) => other.to_string(),
+            Ok(_) => "taken".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_answer_about_another_container_or_sandbox_is_not_taken() {
+        assert_eq!(problem(container("a", container_reply("a", "{}"), &LIMITS)), "taken");
+        assert!(problem(container("a", container_reply("b", "{}"), &LIMITS)).contains("container b, asked was a"));
+        assert_eq!(problem(sandbox("a", sandbox_reply("a"), &LIMITS)), "taken");
+        assert!(problem(sandbox("a", sandbox_reply("b"), &LIMITS)).contains("sandbox b, asked was a"));
+    }
+
+    #[test]
+    fn a_spec_that_is_no_object_or_too_long_is_not_taken() {
+        assert!(problem(container("a", container_reply("a", "[]"), &LIMITS)).contains("wanted an object"));
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(LIMITS.attachment));
+        assert!(problem(container("a", container_reply("a", &long), &LIMITS)).contains("wanted an object"));
+    }
 }

@@ -129,12 +129,25 @@ async fn a_key_file_that_others_can_use_or_that_is_not_this_tpms_is_refused() {
     }
     fs::set_permissions(&ak, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(owner(&one, dir.path()).ak_name().await.is_ok());
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&ak, Some(4711), None).unwrap();
+        let error = owner(&one, dir.path()).ak_name().await.expect_err("somebody else's");
+        assert!(matches!(&error, TpmError::InsecureKeyFile { found, .. } if found == "owner 4711"), "{error}");
+        std::os::unix::fs::chown(&ak, Some(0), None).unwrap();
+    } else {
+        assert!(std::env::var_os("CI").is_none(), "giving a file away needs root");
+    }
     for damaged in [Vec::new(), b"?".to_vec(), [fs::read(&ak).unwrap(), vec![0]].concat()] {
         fs::write(&ak, damaged).unwrap();
         let error = owner(&one, dir.path()).ak_name().await.expect_err("damaged");
         assert!(matches!(error, TpmError::DamagedKeyFile { .. }), "{error}");
     }
     fs::rename(&ak, dir.path().join("real")).unwrap();
+    let status = Command::new("mkfifo").arg("-m600").arg(&ak).status().unwrap();
+    assert!(status.success());
+    let error = owner(&one, dir.path()).ak_name().await.expect_err("a pipe");
+    assert!(matches!(&error, TpmError::InsecureKeyFile { found, .. } if found == "no regular file"), "{error}");
+    fs::remove_file(&ak).unwrap();
     std::os::unix::fs::symlink(dir.path().join("real"), &ak).unwrap();
     let error = owner(&one, dir.path()).ak_name().await.expect_err("a link");
     assert!(matches!(error, TpmError::File { .. }), "{error}");

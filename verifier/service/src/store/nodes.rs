@@ -1,7 +1,7 @@
 //! The registry of nodes, and the one-time tokens that let nodes in.
 
 use podseal_appraisal::{claims::RootKind, records::NodeRecord};
-use podseal_protocol::Digest;
+use podseal_protocol::{Digest, require};
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
@@ -114,9 +114,7 @@ pub(super) async fn put_token(connection: &mut SqliteConnection, token: &JoinTok
 
 /// Spends the challenge, consumes the token, takes the node in: the unique columns decide a race.
 pub(super) async fn enrol(connection: &mut SqliteConnection, enrolment: &Enrolment, now: u64) -> Result<(), ChangeError> {
-    if !challenges::spend(&mut *connection, &enrolment.challenge).await? {
-        return Err(Conflict::ChallengeSpent.into());
-    }
+    require(challenges::spend(&mut *connection, &enrolment.challenge).await?, Conflict::ChallengeSpent)?;
     let record = &enrolment.record;
     match &enrolment.token {
         Some(token) => {
@@ -127,9 +125,7 @@ pub(super) async fn enrol(connection: &mut SqliteConnection, enrolment: &Enrolme
         }
         None => {
             let row = sqlx::query("SELECT count(*) FROM nodes WHERE approved = 0").fetch_one(&mut *connection).await?;
-            if unsigned(row.try_get(0)?) >= u64::from(enrolment.most_pending) {
-                return Err(Conflict::TooManyPending.into());
-            }
+            require(unsigned(row.try_get(0)?) < u64::from(enrolment.most_pending), Conflict::TooManyPending)?;
         }
     }
     let inserted = sqlx::query(
@@ -149,7 +145,7 @@ pub(super) async fn enrol(connection: &mut SqliteConnection, enrolment: &Enrolme
     .bind(integer(now))
     .execute(connection)
     .await?;
-    if inserted.rows_affected() == 1 { Ok(()) } else { Err(Conflict::NodeExists.into()) }
+    Ok(require(inserted.rows_affected() == 1, Conflict::NodeExists)?)
 }
 
 async fn consume(connection: &mut SqliteConnection, token: &Digest, record: &NodeRecord, now: u64) -> Result<(), ChangeError> {
@@ -163,7 +159,7 @@ async fn consume(connection: &mut SqliteConnection, token: &Digest, record: &Nod
     .bind(&record.node)
     .execute(connection)
     .await?;
-    if consumed.rows_affected() == 1 { Ok(()) } else { Err(Conflict::TokenSpent.into()) }
+    Ok(require(consumed.rows_affected() == 1, Conflict::TokenSpent)?)
 }
 
 pub(super) async fn approve(connection: &mut SqliteConnection, name: &str) -> Result<(), ChangeError> {

@@ -1,7 +1,7 @@
 //! Secrets: what is said about them, and their encrypted values.
 
 use podseal_appraisal::records::SecretRecord;
-use podseal_protocol::cbor::Encoder;
+use podseal_protocol::{cbor::Encoder, require};
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 use zeroize::Zeroizing;
 
@@ -183,9 +183,7 @@ pub(super) async fn put(connection: &mut SqliteConnection, version: &SealedVersi
     .bind(integer(now))
     .execute(&mut *connection)
     .await?;
-    if put.rows_affected() != 1 {
-        return Err(Conflict::VersionTaken.into());
-    }
+    require(put.rows_affected() == 1, Conflict::VersionTaken)?;
     sqlx::query("INSERT INTO secret_versions (name, version, data_key_id, data_key, ciphertext) VALUES (?1, ?2, ?3, ?4, ?5)")
         .bind(&version.name)
         .bind(integer(version.version))
