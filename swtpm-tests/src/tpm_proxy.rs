@@ -43,6 +43,7 @@ struct Shared {
     log: Mutex<Vec<u32>>,
     flip: Mutex<Option<Flip>>,
     flipped: Mutex<usize>,
+    hangs: AtomicBool,
     clients: Mutex<Vec<TcpStream>>,
     stop: AtomicBool,
 }
@@ -80,6 +81,11 @@ impl TpmProxy {
     /// From now on flips this bit, or none.
     pub fn flip(&self, flip: Option<Flip>) {
         *lock(&self.shared.flip) = flip;
+    }
+
+    /// From now on takes commands and answers none, or answers again. A connection that was left without an answer never gets one.
+    pub fn hang(&self, hangs: bool) {
+        self.shared.hangs.store(hangs, Ordering::SeqCst);
     }
 
     /// How many replies were changed so far: an attack that never took place proves nothing.
@@ -129,6 +135,11 @@ impl Shared {
             let command = read_packet(&mut client)?;
             let code = header_word(&command, 6);
             lock(&self.log).push(code);
+            if self.hangs.load(Ordering::SeqCst) {
+                // Until the client gives up.
+                std::io::copy(&mut client, &mut std::io::sink())?;
+                return Ok(());
+            }
             tpm.write_all(&command)?;
             let mut reply = read_packet(&mut tpm)?;
             self.tamper(code, &mut reply);

@@ -29,6 +29,7 @@
 //! connections = 256
 //! frame_ms = 5000                       # for the launcher to send its request, and to take its reply
 //! identify_ms = 5000
+//! tpm_ms = 15000                        # one quote, opening the TPM included
 //! round_ms = 30000                      # from the request to the verifier's answer
 //! connect_ms = 3000                     # TCP and TLS to the verifier
 //! call_ms = 10000                       # one call to the verifier
@@ -162,6 +163,16 @@ pub enum Tcti {
     },
 }
 
+/// As the TPM software stack names it (TCG TSS 2.0 TCTI loader: `NAME:CONFIGURATION`).
+impl core::fmt::Display for Tcti {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Device(path) => write!(f, "device:{}", path.display()),
+            Self::Swtpm { host, port } => write!(f, "swtpm:host={host},port={port}"),
+        }
+    }
+}
+
 /// What containers see at `/podseal`.
 #[derive(Debug, Clone)]
 pub struct Workload {
@@ -190,6 +201,8 @@ pub struct Bounds {
     pub frame: Duration,
     /// For asking the runtime who a process is, once.
     pub identify: Duration,
+    /// For one quote, opening the TPM included.
+    pub tpm: Duration,
     /// From the request to the verifier's answer.
     pub round: Duration,
     /// Size of the tmpfs for secrets, in bytes.

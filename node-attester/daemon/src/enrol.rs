@@ -81,7 +81,8 @@ pub async fn enrol(config: &Config, token: Option<String>) -> Result<ActivationR
 #[must_use]
 pub fn owner_config(config: &Config) -> OwnerConfig {
     let tpm = config.tpm.clone();
-    OwnerConfig { tcti: tpm.tcti, ak_state: tpm.ak_state, event_log: tpm.event_log, pcrs: tpm.pcrs, limits: config.bounds.limits }
+    let (limits, deadline) = (config.bounds.limits, config.bounds.tpm);
+    OwnerConfig { tcti: tpm.tcti, ak_state: tpm.ak_state, event_log: tpm.event_log, pcrs: tpm.pcrs, limits, deadline }
 }
 
 /// Reads a join token from a file, or from stdin where that is `-`.

@@ -1,12 +1,14 @@
 //! The TPM's owner: one thread that alone talks to the device. Jobs come by channel, one at a time.
 //!
-//! A job that fails closes the device; the next one opens it anew. So a TPM that went away and came back needs no restart.
+//! A job that fails closes the device; the next one opens it anew. So a TPM that went away and came back needs no restart. A job that
+//! takes too long is given up, and the connection that it waits on is ended: so one that hangs needs none either.
 
 mod ak_state;
 mod quote;
 mod tpm;
+mod wedge;
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use podseal_protocol::{Digest, Limits, evidence::Part};
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +19,8 @@ use tpm::Tpm;
 
 /// Jobs that may wait before a caller has to.
 const WAITING: usize = 4;
+/// How long making or proving the keys of an enrolment may take: a TPM of hardware needs up to a minute for one RSA key.
+const ENROLMENT: Duration = Duration::from_secs(180);
 /// The TPM libraries need little; the default would be 2 MiB.
 const STACK: usize = 512 << 10;
 
@@ -109,6 +113,14 @@ pub enum TpmError {
         /// Bytes that are taken.
         most: usize,
     },
+    /// It did not answer in time.
+    #[error("TPM {tcti}: no answer within {} ms: the connection was ended, and the next request opens it anew; see whether the TPM hangs, or raise limits.tpm_ms", .after.as_millis())]
+    Late {
+        /// Where it is.
+        tcti: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// The thread has ended.
     #[error("the TPM's thread has ended: restart the attester")]
     Ended,
@@ -160,6 +172,8 @@ pub struct OwnerConfig {
     pub pcrs: Vec<u8>,
     /// For reading the event log and the key file.
     pub limits: Limits,
+    /// How long one piece of evidence may take, opening the TPM included.
+    pub deadline: Duration,
 }
 
 /// A TPM's keys, as they are shown to a verifier.
@@ -182,7 +196,11 @@ enum Job {
 
 /// The way to the owner's thread, which ends when the last of these is dropped.
 #[derive(Clone)]
-pub struct Owner(mpsc::Sender<Job>);
+pub struct Owner {
+    jobs: mpsc::Sender<Job>,
+    tcti: Tcti,
+    deadline: Duration,
+}
 
 impl Owner {
     /// Starts the thread; the TPM is opened by the first job.
@@ -191,13 +209,14 @@ impl Owner {
     /// What the operating system says when it cannot start a thread.
     pub fn start(config: OwnerConfig) -> io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel(WAITING);
+        let (tcti, deadline) = (config.tcti.clone(), config.deadline);
         let mut tpm = Tpm::new(config);
         std::thread::Builder::new().name("tpm-owner".to_owned()).stack_size(STACK).spawn(move || {
             while let Some(job) = queue.blocking_recv() {
                 work(&mut tpm, job);
             }
         })?;
-        Ok(Self(jobs))
+        Ok(Self { jobs, tcti, deadline })
     }
 
     /// The AK's name (TPM 2.0 Part 1, section 16), loading it where it was not.
@@ -205,7 +224,7 @@ impl Owner {
     /// # Errors
     /// Why there is none.
     pub async fn ak_name(&self) -> Result<Vec<u8>, TpmError> {
-        self.ask(Job::AkName).await
+        self.ask(self.deadline, Job::AkName).await
     }
 
     /// The TPM's identity; makes the AK and its file where there is none.
@@ -213,7 +232,7 @@ impl Owner {
     /// # Errors
     /// Why there is none.
     pub async fn enrol(&self) -> Result<Identity, TpmError> {
-        self.ask(Job::Enrol).await
+        self.ask(ENROLMENT, Job::Enrol).await
     }
 
     /// TPM2_ActivateCredential (TPM 2.0 Part 3, section 12.5): recovers the secret that was encrypted to this EK for this AK.
@@ -221,7 +240,7 @@ impl Owner {
     /// # Errors
     /// Why it could not be recovered: a credential for another TPM or another AK, or the TPM is away.
     pub async fn activate(&self, credential: Vec<u8>, encrypted_secret: Vec<u8>) -> Result<[u8; 32], TpmError> {
-        self.ask(|reply| Job::Activate { credential, encrypted_secret, reply }).await
+        self.ask(ENROLMENT, |reply| Job::Activate { credential, encrypted_secret, reply }).await
     }
 
     /// Evidence bound to `binding`: a quote, and the boot log.
@@ -229,13 +248,23 @@ impl Owner {
     /// # Errors
     /// Why there is none.
     pub async fn collect(&self, binding: Digest) -> Result<Vec<Part>, TpmError> {
-        self.ask(|reply| Job::Collect { binding, reply }).await
+        self.ask(self.deadline, |reply| Job::Collect { binding, reply }).await
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, TpmError>>) -> Job) -> Result<T, TpmError> {
+    async fn ask<T>(&self, within: Duration, job: impl FnOnce(oneshot::Sender<Result<T, TpmError>>) -> Job) -> Result<T, TpmError> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(job(reply)).await.map_err(|_| TpmError::Ended)?;
-        answer.await.map_err(|_| TpmError::Ended)?
+        let steps = async {
+            self.jobs.send(job(reply)).await.map_err(|_| TpmError::Ended)?;
+            answer.await.map_err(|_| TpmError::Ended)?
+        };
+        match tokio::time::timeout(within, steps).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let ended = wedge::end_connections(&self.tcti);
+                tracing::warn!(tcti = %self.tcti, ended, "the TPM does not answer");
+                Err(TpmError::Late { tcti: self.tcti.to_string(), after: within })
+            }
+        }
     }
 }
 

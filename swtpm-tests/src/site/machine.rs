@@ -58,6 +58,11 @@ impl Machine {
         self.measure(boot)
     }
 
+    /// Takes the power from its TPM; [`Machine::reboot`] gives it back.
+    pub fn power_off(&mut self) {
+        self.tpm.power_off();
+    }
+
     /// Under which it is enrolled.
     pub fn name(&self) -> &str {
         &self.name

@@ -29,6 +29,7 @@ mod parts;
 mod refusals;
 mod replay;
 mod same_digest;
+mod tpm_away;
 mod who_asks;
 
 /// What a test returns: `?` on any error fails it.
@@ -71,6 +72,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         init_only::TESTS,
         same_digest::TESTS,
         hardware::TESTS,
+        tpm_away::TESTS,
         joining::TESTS,
         replay::TESTS,
         decisive::TESTS,

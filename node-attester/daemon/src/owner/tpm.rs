@@ -170,11 +170,7 @@ fn connect(name: &str) -> Result<Context, TpmError> {
 
 impl Open {
     fn new(tcti: &Tcti) -> Result<Self, TpmError> {
-        let name = match tcti {
-            Tcti::Device(path) => format!("device:{}", path.display()),
-            Tcti::Swtpm { host, port } => format!("swtpm:host={host},port={port}"),
-        };
-        let mut context = connect(&name)?;
+        let mut context = connect(&tcti.to_string())?;
         flush_what_was_left(&mut context)?;
         let ek = endorsement_key(&mut context)?;
         Ok(Self { context, ek, ak: None })

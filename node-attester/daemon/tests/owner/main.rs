@@ -3,7 +3,7 @@
 
 mod swtpm;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use podseal_node_attester::owner::{Owner, OwnerConfig, TpmError};
@@ -16,8 +16,8 @@ const LOG: &[u8] = b"what the firmware left";
 fn owner(tpm: &Swtpm, dir: &Path) -> Owner {
     let event_log = dir.join("event-log");
     fs::write(&event_log, LOG).unwrap();
-    Owner::start(OwnerConfig { tcti: tpm.tcti(), ak_state: dir.join("ak"), event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT })
-        .unwrap()
+    let (tcti, ak_state, deadline) = (tpm.tcti(), dir.join("ak"), Duration::from_secs(30));
+    Owner::start(OwnerConfig { tcti, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline }).unwrap()
 }
 
 /// The modulus of an RSA-2048 TPMT_PUBLIC: its last field (TPM 2.0 Part 2, section 12.2.4).
@@ -101,6 +101,29 @@ async fn a_tpm_that_went_away_and_came_back_is_used_again() {
     assert!(matches!(second, TpmError::Unreachable { .. }), "{second}");
     tpm.power_on();
     owner.collect(Digest([4; 32])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tpm_that_hangs_costs_a_deadline_and_is_used_again() {
+    let maker = Maker::new();
+    let tpm = Swtpm::start(maker.make("node-a"));
+    let dir = tempfile::tempdir().unwrap();
+    owner(&tpm, dir.path()).enrol().await.unwrap();
+    let deadline = Duration::from_millis(700);
+    let (tcti, ak_state, event_log) = (tpm.tcti(), dir.path().join("ak"), dir.path().join("event-log"));
+    let owner = Owner::start(OwnerConfig { tcti, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline }).unwrap();
+    owner.collect(Digest([1; 32])).await.unwrap();
+    tpm.signal("STOP");
+    let error = owner.collect(Digest([2; 32])).await.expect_err("it hangs");
+    assert!(matches!(error, TpmError::Late { after, .. } if after == deadline), "{error}");
+    tpm.signal("CONT");
+    // What it had begun, it ends first.
+    for _ in 0..20 {
+        if owner.collect(Digest([3; 32])).await.is_ok() {
+            return;
+        }
+    }
+    panic!("it is not used again");
 }
 
 #[tokio::test]

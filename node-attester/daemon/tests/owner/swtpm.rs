@@ -76,6 +76,12 @@ impl Swtpm {
         }
     }
 
+    /// Sends its process a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
     pub(crate) fn power_off(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
