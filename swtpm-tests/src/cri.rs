@@ -78,6 +78,13 @@ impl Cri {
         Ok(self.call("RunPodSandbox", |mut client| async move { client.run_pod_sandbox(request).await })?.pod_sandbox_id)
     }
 
+    /// Whether a sandbox is ready, as the runtime has it by now.
+    pub fn sandbox_is_ready(&self, id: &str) -> Result<bool, BenchError> {
+        let request = m::PodSandboxStatusRequest { pod_sandbox_id: id.into() };
+        let answer = self.call("PodSandboxStatus", |mut client| async move { client.pod_sandbox_status(request).await })?;
+        Ok(answer.status.is_some_and(|status| status.state() == m::PodSandboxState::SandboxReady))
+    }
+
     /// Stops a sandbox and its containers.
     pub fn stop_pod_sandbox(&self, id: &str) -> Result<(), BenchError> {
         let request = m::StopPodSandboxRequest { pod_sandbox_id: id.into() };

@@ -59,6 +59,24 @@ fn challenge_replayed(fixtures: &Fixtures) -> Outcome {
     (plan.signed.challenge, plan.challenge) = (Digest::of(&spent), spent);
     assert_eq!(fake.send(&fake.collect(plan)?)?[0].reason(), "challenge.replayed");
     fake.ask_one(&other)?.delivered(site)?;
+    at_once(site, &fake)
+}
+
+/// Sent many times at once, before the first answer has spent its challenge: one is answered.
+fn at_once(site: &Site, fake: &Counterfeit) -> Outcome {
+    let exchange = fake.collect(fake.plan(&[&fake.claim()?])?)?.encode();
+    let answers: Vec<Result<_, String>> = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..8).map(|_| scope.spawn(|| fake.send_bytes(exchange.clone()).map_err(|e| e.to_string()))).collect();
+        senders.into_iter().map(|sender| sender.join().expect("it ends")).collect()
+    });
+    let mut delivered = 0;
+    for answer in answers {
+        match &answer?.outcomes[0].1 {
+            LeafOutcome::Delivered(_) => delivered += 1,
+            LeafOutcome::Refused { reason, .. } => assert_eq!(reason, "challenge.replayed"),
+        }
+    }
+    assert_eq!((delivered, entries_of(site, &exchange)?), (1, 1));
     Ok(())
 }
 

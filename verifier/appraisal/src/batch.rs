@@ -2,7 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use podseal_protocol::{Digest, Leaf, Limits, ReceivedChallenge, cbor::Malformed, evidence::Evidence, exchange::Exchange};
+use podseal_protocol::{
+    Digest, Leaf, Limits, ReceivedChallenge,
+    cbor::{Malformed, Problem},
+    evidence::Evidence,
+    exchange::Exchange,
+    require,
+};
+
+/// What one leaf names: OCI spec, pod set, token.
+const NAMED_BY_A_LEAF: usize = 3;
 
 /// A received exchange. Nothing in it can be read before it is appraised, but what has to be looked up for that: [`Unverified::needs`].
 ///
@@ -53,12 +62,16 @@ impl Unverified {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
         let (exchange, digests) = Exchange::decode_digested(bytes, limits)?;
         let parse_leaf = |bytes: &Vec<u8>| UnverifiedLeaf { digest: Digest::of(bytes), parsed: Leaf::decode(bytes, limits) };
-        Ok(Self {
+        let batch = Self {
             challenge: ReceivedChallenge::parse(&exchange.challenge, limits)?,
             evidence: Evidence::decode(&exchange.evidence, limits)?,
             leaves: exchange.leaves.iter().map(parse_leaf).collect(),
             attachments: digests.into_iter().zip(exchange.attachments).collect(),
-        })
+        };
+        // What no leaf names was signed by nobody, and is not carried into the archive: no more than the leaves can name.
+        let most = batch.leaves.len().max(1) * NAMED_BY_A_LEAF;
+        require(batch.attachments.len() <= most, Malformed { item: "exchange.attachments", at: 0, problem: Problem::WrongLength })?;
+        Ok(batch)
     }
 
     /// What to look up.

@@ -64,7 +64,9 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 /// `text` without anything that moves a terminal's cursor or colours; `lines` keeps line feeds.
 pub(crate) fn escaped(text: &str, lines: bool) -> String {
-    let harmless = |c: char| !c.is_control() || (lines && c == '\n');
+    // Unicode 16.0, 23.2 and 23.4: bidirectional controls, separators and other format characters make a line say what it does not.
+    let format = |c: char| matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    let harmless = |c: char| (!c.is_control() && !format(c)) || (lines && c == '\n');
     text.chars().flat_map(|c| if harmless(c) { vec![c] } else { c.escape_default().collect() }).collect()
 }
 
@@ -152,6 +154,8 @@ mod tests {
     fn control_characters_never_reach_a_terminal() {
         assert_eq!(escaped("node\u{1b}[2J\r\nx\u{9b}", false), "node\\u{1b}[2J\\r\\nx\\u{9b}");
         assert_eq!(escaped("a\nb\u{7}", true), "a\nb\\u{7}");
+        assert_eq!(escaped("default\u{202e}x\u{2028}RELEASED", true), "default\\u{202e}x\\u{2028}RELEASED");
+        assert_eq!(escaped("zahlung-größe", false), "zahlung-größe");
         assert!(!table(["NAME"], [["a\nDENIED".to_owned()]]).contains("\nDENIED"));
     }
 

@@ -24,6 +24,8 @@ use crate::{
 const DOMAIN: &str = "podseal.archived.v1";
 /// Beyond the largest object: one message, its nonce and its tag.
 const LARGEST: u64 = (16 << 20) + 64;
+/// What encrypting adds to an object: nonce and tag (NIST SP 800-38D: 96 and 128 bits).
+const WRAPPED: usize = 12 + 16;
 /// Digests that are remembered as durable, so that policies and references are not synced with every decision.
 const REMEMBERED: usize = 4096;
 
@@ -100,8 +102,8 @@ impl Archive {
     pub fn put_blocking(&self, content: &[u8]) -> Result<Digest, ArchiveError> {
         let digest = Digest::of(content);
         let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.path(&digest);
-        if durable().contains(&digest) && path.try_exists().map_err(|error| failed(&path, error))? {
+        let whole = fs::metadata(self.path(&digest)).is_ok_and(|file| file.len() == (content.len() + WRAPPED) as u64);
+        if durable().contains(&digest) && whole {
             return Ok(digest);
         }
         self.write(&digest, content)?;
@@ -116,7 +118,7 @@ impl Archive {
     fn write(&self, digest: &Digest, content: &[u8]) -> Result<(), ArchiveError> {
         let path = self.path(digest);
         let shelf = path.parent().unwrap_or(&self.directory);
-        if path.try_exists().map_err(|error| failed(&path, error))? {
+        if self.get_blocking(digest).is_ok() {
             // Renamed before, perhaps by a process that died before it synced the name.
             return sync_directory(shelf);
         }

@@ -117,9 +117,8 @@ pub async fn activate(verifier: &Verifier, bytes: &[u8]) -> Result<Vec<u8>, Enro
             Ok(ActivationReply { approved, audit_id: outcome.audit_id }.encode())
         }
         Err(CommitError::Change(ChangeError::Conflict(conflict))) => {
-            let lost = lost_race(conflict);
-            let reason = first_obstacle(&lost).map_or(conflict.reason(), |check| check.rule.name);
-            Err(refuse(verifier, &request, [checks, lost].concat(), reason)?)
+            let checks = [checks, lost_race(conflict)].concat();
+            Err(refuse(verifier, &request, checks, conflict.reason())?)
         }
         Err(error) => Err(error.into()),
     }

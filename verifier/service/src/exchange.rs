@@ -34,7 +34,7 @@ use crate::{
     release::{CommitError, Committer, Pending, PendingLeaf, ReleaseOutcome, SealFailure, Sealed, seal},
     store::{
         Store,
-        challenges::Spend,
+        challenges::{self, Spend},
         secrets::{self, ValueError},
     },
 };
@@ -151,6 +151,9 @@ impl Exchanges {
                 let checks = appraised.appraisal.node_checks();
                 return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
             }
+            if challenges::is_spent(self.store.readers(), &spend(&batch)).await? {
+                return self.replayed(&batch);
+            }
             let (appraised, decided) = self.decide(appraised).await?;
             let pending = self.seal_and_archive(&appraised, decided, &bytes).await?;
             self.fits_into_a_reply(&pending)?;
@@ -244,7 +247,7 @@ impl Exchanges {
         Ok(Pending {
             generation: generation.number,
             node: appraised.batch.needs().node.to_owned(),
-            challenge: Spend { digest: appraised.batch.challenge_digest(), expires: appraised.batch.challenge_expires() },
+            challenge: spend(&appraised.batch),
             decided: appraised.now,
             leaves,
         })
@@ -303,6 +306,10 @@ impl Exchanges {
     fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
         Ok(ExchangeReply { next_challenge: challenge::issue(&self.keys, Purpose::Release, node, clock::now())?, outcomes })
     }
+}
+
+fn spend(batch: &Unverified) -> Spend {
+    Spend { digest: batch.challenge_digest(), expires: batch.challenge_expires() }
 }
 
 fn decide_leaf(

@@ -14,7 +14,7 @@ use std::{path::Path, time::Duration};
 
 use podseal_protocol::Digest;
 use sqlx::{
-    Row as _, SqlSafeStr as _, Sqlite, SqlitePool, Transaction,
+    Connection as _, Row as _, SqlSafeStr as _, Sqlite, SqlitePool, Transaction,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
@@ -98,6 +98,29 @@ impl Store {
     /// The store failed.
     pub async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Gives up the writer connection; the next transaction opens another. SQLite ends a transaction by itself when the disk is full or an I/O
+    /// operation fails (sqlite.org, lang_transaction, "Response To Errors Within A Transaction"), which the pool does not know.
+    pub async fn renew_writer(&self) {
+        match self.writer.acquire().await {
+            Ok(connection) => {
+                if let Err(error) = connection.detach().close_hard().await {
+                    tracing::warn!(%error, "closing the database's writer");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "no connection to the database"),
+        }
+    }
+
+    /// Empties the write-ahead log into the database, whose pages are overwritten: what a transaction removed is then in neither. Says whether
+    /// that was possible: a reader that holds an old view keeps it from being so.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn truncate_wal(&self) -> Result<bool, sqlx::Error> {
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+        Ok(row.try_get::<i64, _>(0)? == 0)
     }
 
     /// Waits for what runs, and closes the file.

@@ -3,6 +3,8 @@
 
 #[path = "service/administration.rs"]
 mod administration;
+#[path = "service/disk.rs"]
+mod disk;
 #[path = "service/enrolment.rs"]
 mod enrolment;
 #[path = "service/routes.rs"]

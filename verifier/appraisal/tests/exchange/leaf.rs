@@ -1,10 +1,11 @@
 //! Leaves that are none, that belong elsewhere, or whose attachments did not come along.
 
-use podseal_appraisal::records::ClusterRecord;
+use podseal_appraisal::{batch::Unverified, records::ClusterRecord};
+use podseal_protocol::{Limits, cbor::Problem};
 
 use super::{
     refused::{By, refused},
-    world::{World, cluster},
+    world::{Sent, World, cluster},
 };
 
 /// A cluster of the same keys under another id: only the id tells.
@@ -102,4 +103,17 @@ fn attachment_missing_or_another() {
             ("altered", |w| w.on_the_way = |sent| sent.attachments[2].push(b'.')),
         ],
     );
+}
+
+/// Nobody signed for them, so they would be the sender's way into the archive.
+#[test]
+fn attachments_that_no_leaf_can_name() {
+    let parse = |on_the_way: fn(&mut Sent)| {
+        let world = World { on_the_way, ..World::honest() };
+        Unverified::parse(&world.exchange(), &Limits::DEFAULT).map(drop).map_err(|error| (error.item, error.problem))
+    };
+    assert_eq!(parse(|_| {}), Ok(()));
+    let too_many = Err(("exchange.attachments", Problem::WrongLength));
+    assert_eq!(parse(|sent| sent.attachments.push(b"junk".to_vec())), too_many);
+    assert_eq!(parse(|sent| sent.attachments.extend((0..100_u8).map(|n| vec![n; 1000]))), too_many);
 }

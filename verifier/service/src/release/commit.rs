@@ -222,13 +222,30 @@ async fn run(mut waiting: mpsc::Receiver<Work>, store: Store, keys: Arc<Keyring>
     let mut group = Vec::with_capacity(GROUP);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
         match transaction(&store, &keys, &group).await {
-            Ok(written) => group.drain(..).zip(written).for_each(|(work, written)| work.answer(written)),
+            Ok(written) => {
+                if group.iter().any(Work::forgets) {
+                    forget(&store).await;
+                }
+                group.drain(..).zip(written).for_each(|(work, written)| work.answer(written));
+            }
             Err(error) => {
+                store.renew_writer().await;
                 tracing::error!(%error, requests = group.len(), "transaction failed: nothing was released, nothing was changed");
                 let error = Arc::new(error);
                 group.drain(..).for_each(|work| work.fail(&error));
             }
         }
+    }
+}
+
+/// What was removed leaves the write-ahead log too, before whoever asked for it hears that it is gone.
+async fn forget(store: &Store) {
+    match store.truncate_wal().await {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::warn!("a reader keeps the write-ahead log: values that were removed stay in it until the next change of a secret")
+        }
+        Err(error) => tracing::warn!(%error, "the write-ahead log was not emptied: values that were removed stay in it for now"),
     }
 }
 
@@ -245,6 +262,11 @@ enum Written {
 }
 
 impl Work {
+    /// Whether it removes a value from the store.
+    fn forgets(&self) -> bool {
+        matches!(self, Self::Change(change, _) if matches!(change.mutation, Mutation::PutSecret(_) | Mutation::DeleteSecret { .. }))
+    }
+
     // A caller that has gone away gets nothing; its entries stay.
     fn answer(self, written: Written) {
         match (self, written) {

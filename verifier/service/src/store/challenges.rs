@@ -1,7 +1,7 @@
 //! Spent challenges. A second insertion is a replay, on every replica.
 
 use podseal_protocol::{Digest, ReceivedChallenge};
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
 
 use super::{integer, unsigned};
 
@@ -23,6 +23,15 @@ impl Spend {
     pub fn of(challenge: &ReceivedChallenge) -> Self {
         Self { digest: challenge.digest(), expires: challenge.fields().expires }
     }
+}
+
+/// Whether a challenge counts as spent by now: read before work is done for a replay. What decides is [`spend`].
+///
+/// # Errors
+/// The store failed.
+pub async fn is_spent(executor: impl SqliteExecutor<'_>, challenge: &Spend) -> Result<bool, sqlx::Error> {
+    let known = "SELECT challenge_floor >= ?2 OR EXISTS (SELECT 1 FROM spent_challenges WHERE digest = ?1) FROM state";
+    sqlx::query(known).bind(challenge.digest.as_ref()).bind(integer(challenge.expires)).fetch_one(executor).await?.try_get(0)
 }
 
 /// Spends a challenge within the transaction that appends the entries; `false` when it was spent before.

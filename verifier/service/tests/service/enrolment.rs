@@ -277,7 +277,14 @@ async fn strangers_fill_no_registry() {
         let request = scene.request(&tpm, &format!("node-{number}"), "").await;
         match check {
             None => assert!(!scene.enrol(&tpm, &request).await.unwrap().approved),
-            Some(check) => drop(refused(scene.enrol(&tpm, &request).await, check)),
+            Some(check) => {
+                let refused = refused(scene.enrol(&tpm, &request).await, check);
+                let audit_id = refused.metadata().get("podseal-audit-id").unwrap().to_str().unwrap().to_owned();
+                let explained = scene.admin.explain(AuditId { audit_id }).await.unwrap().into_inner();
+                let failed: Vec<&str> =
+                    explained.checks.iter().filter(|check| check.verdict == "fail").map(|check| check.name.as_str()).collect();
+                assert_eq!((explained.result.as_str(), failed), ("rejected", vec![check]));
+            }
         }
     }
 }

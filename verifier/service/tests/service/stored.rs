@@ -155,6 +155,37 @@ async fn the_archive_gives_back_only_what_the_digest_names() {
     assert!(matches!(archive.get(digests[0]).await, Err(ArchiveError::Altered(_))));
     fs::remove_file(path(&digests[1])).unwrap();
     assert!(matches!(archive.get(digests[1]).await, Err(ArchiveError::Missing(_))));
+
+    // What is not whole any more is written again as soon as an entry is to name it, by this process and by the next.
+    fs::write(path(&digests[0]), b"").unwrap();
+    archive.put(vec![b"one".to_vec()]).await.unwrap();
+    assert_eq!(archive.get(digests[0]).await.unwrap(), b"one");
+    let length = fs::metadata(path(&digests[0])).unwrap().len();
+    fs::write(path(&digests[0]), vec![0; usize::try_from(length).unwrap()]).unwrap();
+    Archive::open(directory.clone(), Arc::clone(&keys)).unwrap().put(vec![b"one".to_vec()]).await.unwrap();
+    assert_eq!(archive.get(digests[0]).await.unwrap(), b"one");
+}
+
+#[tokio::test]
+async fn a_value_that_was_removed_is_in_no_file() {
+    let verifier = Installation::new("").start();
+    let mut admin = verifier.admin().await;
+    for (name, leaves) in [("a/replaced", "put"), ("a/deleted", "delete")] {
+        put(&mut admin, name, b"to be forgotten").await.unwrap();
+        let (store, _) = open(&verifier.installation).await;
+        let row =
+            sqlx::query("SELECT ciphertext FROM secret_versions WHERE name = ?1").bind(name).fetch_one(store.readers()).await.unwrap();
+        let ciphertext: Vec<u8> = sqlx::Row::get(&row, 0);
+        store.close().await;
+        let directory = verifier.installation.path("data");
+        assert!(holds(&files(&directory), &ciphertext), "{name}: the search finds what is there");
+        if leaves == "put" {
+            put(&mut admin, name, b"the next one").await.unwrap();
+        } else {
+            admin.delete_secret(podseal_wire::Name { name: name.to_owned() }).await.unwrap();
+        }
+        assert!(!holds(&files(&directory), &ciphertext), "{name}: after {leaves}");
+    }
 }
 
 #[tokio::test]
