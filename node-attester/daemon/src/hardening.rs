@@ -12,6 +12,7 @@ mod syscalls;
 use std::io;
 
 pub use exceptions::{Exception, Exceptions};
+pub use files::READABLE;
 pub use rights::User;
 
 /// Why a process does not start.
@@ -77,8 +78,8 @@ pub fn can_do_without_network(exceptions: &Exceptions, tpm_needs_network: bool) 
 /// The first restriction that does not hold.
 pub fn privileged(exceptions: &Exceptions, tpm_needs_network: bool) -> Result<(), HardeningError> {
     can_do_without_network(exceptions, tpm_needs_network)?;
-    rights::without_core_dumps()?;
     rights::keep_few()?;
+    rights::without_core_dumps()?;
     let denied = syscalls::deny_to_privileged(tpm_needs_network);
     unless_excepted(exceptions, Exception::Seccomp, denied)
 }
@@ -88,8 +89,8 @@ pub fn privileged(exceptions: &Exceptions, tpm_needs_network: bool) -> Result<()
 /// # Errors
 /// The first restriction that does not hold.
 pub fn keeper(user: User) -> Result<(), HardeningError> {
-    rights::without_core_dumps()?;
-    rights::become_user(user)
+    rights::become_user(user)?;
+    rights::without_core_dumps()
 }
 
 /// The network process: another user without capabilities, a handful of files to read, one port to connect to, few system calls.
@@ -97,10 +98,9 @@ pub fn keeper(user: User) -> Result<(), HardeningError> {
 /// # Errors
 /// The first restriction that does not hold.
 pub fn network(user: User, exceptions: &Exceptions, port: u16) -> Result<(), HardeningError> {
-    rights::without_core_dumps()?;
     rights::become_user(user)?;
+    rights::without_core_dumps()?;
     unless_excepted(exceptions, Exception::Landlock, files::only_what_names_need())?;
     unless_excepted(exceptions, Exception::LandlockNet, files::only_port(port))?;
-    unless_excepted(exceptions, Exception::LandlockScope, files::only_own_domain())?;
     unless_excepted(exceptions, Exception::Seccomp, syscalls::allow_to_network())
 }

@@ -29,6 +29,7 @@ mod parts;
 mod refusals;
 mod replay;
 mod same_digest;
+mod two_processes;
 mod who_asks;
 
 /// What a test returns: `?` on any error fails it.
@@ -76,6 +77,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         decisive::TESTS,
         audit::TESTS,
         crash::TESTS,
+        two_processes::TESTS,
     ]
     .into_iter()
     .flatten();

@@ -9,8 +9,6 @@ pub enum Exception {
     Landlock,
     /// The network process may connect to every TCP port.
     LandlockNet,
-    /// The network process may signal processes of its user, and connect to abstract Unix sockets.
-    LandlockScope,
     /// The privileged process may make network sockets.
     PrivilegedNetwork,
     /// Both processes may call every system call.
@@ -19,7 +17,7 @@ pub enum Exception {
 
 impl Exception {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Landlock, Self::LandlockNet, Self::LandlockScope, Self::PrivilegedNetwork, Self::Seccomp];
+    pub const ALL: [Self; 4] = [Self::Landlock, Self::LandlockNet, Self::PrivilegedNetwork, Self::Seccomp];
 
     /// As configuration and claims write it.
     #[must_use]
@@ -27,7 +25,6 @@ impl Exception {
         match self {
             Self::Landlock => "landlock",
             Self::LandlockNet => "landlock-net",
-            Self::LandlockScope => "landlock-scope",
             Self::PrivilegedNetwork => "privileged-network",
             Self::Seccomp => "seccomp",
         }
@@ -43,7 +40,6 @@ impl Exception {
         match self {
             Self::Landlock => "files of the network process",
             Self::LandlockNet => "ports of the network process",
-            Self::LandlockScope => "signals and abstract sockets of the network process",
             Self::PrivilegedNetwork => "network of the privileged process",
             Self::Seccomp => "system calls",
         }
@@ -53,7 +49,6 @@ impl Exception {
         match self {
             Self::Landlock => "Landlock (Linux 5.13)",
             Self::LandlockNet => "Landlock for TCP (Linux 6.7)",
-            Self::LandlockScope => "Landlock scopes (Linux 6.12)",
             Self::PrivilegedNetwork => "none",
             Self::Seccomp => "a seccomp filter",
         }
@@ -61,7 +56,7 @@ impl Exception {
 
     pub(super) fn remedy(self) -> &'static str {
         match self {
-            Self::Landlock | Self::LandlockNet | Self::LandlockScope => "run a kernel that has it, with landlock in its lsm= list",
+            Self::Landlock | Self::LandlockNet => "run a kernel that has it, with landlock in its lsm= list",
             Self::PrivilegedNetwork => "use a TPM device",
             Self::Seccomp => "run a kernel with CONFIG_SECCOMP_FILTER",
         }

@@ -26,7 +26,8 @@ pub struct User {
     pub gid: u32,
 }
 
-/// No image of this process's memory is written, and no process of the same user attaches to it (prctl(2), setrlimit(2)).
+/// No image of this process's memory is written, and no process of the same user attaches to it (prctl(2), setrlimit(2)). A change of user would undo
+/// it.
 pub(super) fn without_core_dumps() -> Result<(), HardeningError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(system("PR_SET_DUMPABLE"))?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(system("RLIMIT_CORE"))

@@ -33,14 +33,11 @@ const NETWORK: &[i64] = &[
     libc::SYS_sendmsg,
     libc::SYS_sendmmsg,
     libc::SYS_connect,
-    libc::SYS_bind,
     libc::SYS_shutdown,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
     libc::SYS_getsockopt,
     libc::SYS_setsockopt,
-    libc::SYS_socketpair,
-    libc::SYS_fcntl,
     libc::SYS_epoll_create1,
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
@@ -125,6 +122,11 @@ pub(super) fn allow_to_network() -> Result<(), String> {
     rules.insert(libc::SYS_mprotect, vec![rule(not_executable())?]);
     rules.insert(libc::SYS_ioctl, vec![rule(is(1, Op::Eq, libc::FIONBIO))?, rule(is(1, Op::Eq, libc::FIONREAD))?]);
     rules.insert(libc::SYS_prctl, vec![rule(is(0, Op::Eq, number(libc::PR_SET_NAME)))?, rule(is(0, Op::Eq, number(libc::PR_SET_VMA)))?]);
+    // Pairs that can be connected to nothing else, for the event loop.
+    rules.insert(libc::SYS_socketpair, vec![rule(is(1, Op::MaskedEq(0xf), number(libc::SOCK_STREAM)))?]);
+    // Not F_SETOWN, by which the kernel sends signals.
+    let commands = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC];
+    rules.insert(libc::SYS_fcntl, commands.into_iter().map(|command| rule(is(1, Op::Eq, number(command)))).collect::<Result<_, _>>()?);
     rules.insert(libc::SYS_prlimit64, vec![rule(quad(2, Op::Eq, 0))?]);
     rules.insert(libc::SYS_tgkill, vec![rule(is(0, Op::Eq, own))?]);
     apply(rules, SeccompAction::Errno(number32(libc::EPERM)), SeccompAction::Allow)

@@ -54,3 +54,20 @@ pub(super) async fn receive(stream: &mut (impl AsyncRead + Unpin), limits: &Limi
     stream.take(length).read_to_end(&mut message).await?;
     whole(message, length)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_that_is_too_long_or_not_whole_is_not_taken() {
+        let limits = Limits { message: 8, ..Limits::DEFAULT };
+        let most = frame_limits(&limits).message;
+        for (announced, sent, taken) in [(3, 3, true), (3, 2, false), (most, most, true), (most + 1, most + 1, false)] {
+            let frame = [u32::try_from(announced).unwrap().to_be_bytes().as_slice(), &vec![7; sent]].concat();
+            assert_eq!(read_frame(&mut frame.as_slice(), &limits).is_ok(), taken, "{announced} announced, {sent} sent");
+            assert_eq!(receive(&mut frame.as_slice(), &limits).await.is_ok(), taken, "{announced} announced, {sent} sent");
+        }
+    }
+}
