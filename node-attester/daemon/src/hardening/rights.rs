@@ -6,8 +6,8 @@ use rustix::{
         DumpableBehavior, Gid, Resource, Rlimit, Uid, getegid, geteuid, getgid, getgroups, getuid, set_dumpable_behavior, setrlimit,
     },
     thread::{
-        CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
-        remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+        CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, remove_capability_from_bounding_set, set_capabilities,
+        set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
     },
 };
 
@@ -33,7 +33,8 @@ pub(super) fn without_core_dumps() -> Result<(), HardeningError> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(system("RLIMIT_CORE"))
 }
 
-/// Another user, no other groups, no capabilities in any set, none to come by execve(2). Who is that user already is only checked.
+/// Another user, no other groups, no capabilities in any set (the ambient one empties with the inheritable), none to come by execve(2). Who
+/// is that user already is only checked.
 pub(super) fn become_user(User { uid, gid }: User) -> Result<(), HardeningError> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     if geteuid().is_root() {
@@ -42,7 +43,6 @@ pub(super) fn become_user(User { uid, gid }: User) -> Result<(), HardeningError>
         set_thread_res_gid(gid, gid, gid).map_err(system("setresgid"))?;
         set_thread_res_uid(uid, uid, uid).map_err(system("setresuid"))?;
     }
-    clear_ambient_capability_set().map_err(system("ambient capabilities"))?;
     let none = CapabilitySets { effective: CapabilitySet::empty(), permitted: CapabilitySet::empty(), inheritable: CapabilitySet::empty() };
     set_capabilities(None, none).map_err(system("capset"))?;
     set_no_new_privs(true).map_err(system("PR_SET_NO_NEW_PRIVS"))?;
@@ -65,7 +65,6 @@ pub(super) fn keep_few() -> Result<(), HardeningError> {
     };
     require(permitted.contains(KEPT), lacking)?;
     limit_bounding_set(KEPT)?;
-    clear_ambient_capability_set().map_err(system("ambient capabilities"))?;
     let few = CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() };
     set_capabilities(None, few).map_err(system("capset"))?;
     set_no_new_privs(true).map_err(system("PR_SET_NO_NEW_PRIVS"))

@@ -148,7 +148,8 @@ fn privileged_process_keeps_three_capabilities() -> Outcome {
     let pid = restricted.pid();
     // capabilities(7): CAP_SYS_CHROOT 18, CAP_SYS_PTRACE 19, CAP_SYS_ADMIN 21.
     let kept = format!("{:016x}", (1_u64 << 18) | (1 << 19) | (1 << 21));
-    for (key, wanted) in [("CapEff", kept.as_str()), ("CapPrm", &kept), ("CapBnd", &kept), ("CapInh", "0000000000000000")] {
+    let none = "0000000000000000";
+    for (key, wanted) in [("CapEff", kept.as_str()), ("CapPrm", &kept), ("CapBnd", &kept), ("CapInh", none), ("CapAmb", none)] {
         assert_eq!(status(pid, key), wanted, "{key}");
     }
     assert_eq!((status(pid, "NoNewPrivs"), status(pid, "Seccomp"), site::core_limit(pid)), ("1".into(), "2".into(), "0 0".into()));

@@ -17,6 +17,9 @@ use libtest_mimic::Failed;
 /// The user of the network process.
 pub(crate) const NOBODY: u32 = 65_534;
 
+/// How the probe is started: with more than it needs, so that it shows whether it gives that up.
+const MUCH: &[&str] = &["--core=4096:4096", "setpriv", "--groups", "1,2", "--inh-caps", "+chown,+kill", "--ambient-caps", "+kill"];
+
 /// Files, sockets and ports. The folder lies where another user finds it.
 pub(crate) struct Site {
     dir: tempfile::TempDir,
@@ -61,9 +64,14 @@ impl Site {
     }
 
     fn command(&self, state: &str) -> Command {
-        let mut command = Command::new("/proc/self/exe");
-        command.args(["probe", &format!("{state}@{}", self.port())]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command
+        self.by(Command::new("prlimit"), MUCH, state)
+    }
+
+    /// The probe, run by a program with these words.
+    fn by(&self, mut program: Command, words: &[&str], state: &str) -> Command {
+        program.args(words).arg(std::env::current_exe().unwrap()).args(["probe", &format!("{state}@{}", self.port())]);
+        program.stdin(Stdio::piped()).stdout(Stdio::piped());
+        program
     }
 
     /// Tries these things in that state.
@@ -88,7 +96,7 @@ impl Site {
 
     /// The same, for a process that another user starts.
     pub(crate) fn refusal_as(&self, user: u32, state: &str) -> Result<String, Failed> {
-        let mut command = self.command(state);
+        let mut command = self.by(Command::new("env"), &[], state);
         command.uid(user).gid(user);
         said(command)
     }
