@@ -1,4 +1,5 @@
-//! The verifier, as the attester talks to it: four calls over one pinned channel, each body a message of the protocol.
+//! The verifier, as the attester talks to it: four calls by way of the network process, each body a message of the protocol. What comes back is
+//! checked here, whoever brought it.
 
 mod challenges;
 
@@ -9,25 +10,19 @@ use podseal_protocol::{
     join::{Activation, ActivationReply, Join, JoinReply},
     require,
 };
-use podseal_wire::{
-    ChallengeRequest, Message,
-    attestation_client::AttestationClient,
-    pinned::{self, ConnectError},
-};
 use std::time::Duration;
 use tokio::time::Instant;
-use tonic::{Code, Status, transport::Channel};
 
-use crate::config::Verifier;
+use crate::network::{
+    Way,
+    message::{Answer, Method},
+};
 
 pub use challenges::Challenges;
 
 /// Why the verifier's answer is not there.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// No channel can be set up.
-    #[error(transparent)]
-    Setup(ConnectError),
     /// It could not be reached, or has too much to do: asking again may help.
     #[error("verifier: {0}")]
     Away(String),
@@ -74,26 +69,28 @@ pub struct Fresh {
     expires: Instant,
 }
 
-/// Calls one verifier in the name of one node. Clones share the connection.
+/// Calls one verifier in the name of one node. Clones share the way.
 #[derive(Clone)]
 pub struct Client {
-    calls: AttestationClient<Channel>,
+    way: Way,
     verifier: Digest,
     node: String,
     limits: Limits,
 }
 
 impl Client {
-    /// Prepares the channel; the first call connects.
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`].
-    pub fn new(verifier: &Verifier, node: &str, limits: Limits) -> Result<Self, ClientError> {
-        let channel = pinned::channel(&verifier.address, verifier.id, None, verifier.timeouts).map_err(ClientError::Setup)?;
-        // What protobuf adds to a message of the protocol.
-        let most = limits.message + 64;
-        let calls = AttestationClient::new(channel).max_decoding_message_size(most).max_encoding_message_size(most);
-        Ok(Self { calls, verifier: verifier.id, node: node.to_owned(), limits })
+    /// A client of the verifier with this identity.
+    #[must_use]
+    pub fn new(way: Way, verifier: Digest, node: &str, limits: Limits) -> Self {
+        Self { way, verifier, node: node.to_owned(), limits }
+    }
+
+    async fn call(&self, method: Method, body: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        match self.way.call(method, body).await {
+            Answer::Body(body) => Ok(body),
+            Answer::Away(words) => Err(ClientError::Away(words)),
+            Answer::Refused(words) => Err(ClientError::Refused(words)),
+        }
     }
 
     /// A fresh challenge.
@@ -101,9 +98,8 @@ impl Client {
     /// # Errors
     /// Why there is none.
     pub async fn challenge(&self, purpose: Purpose) -> Result<Fresh, ClientError> {
-        let request = ChallengeRequest { node: self.node.clone(), purpose: purpose.as_str().to_owned() };
-        let reply = self.calls.clone().get_challenge(request).await.map_err(|status| failed(&status))?;
-        self.check(reply.into_inner().body, purpose)
+        let received = self.call(Method::Challenge(purpose), Vec::new()).await?;
+        self.check(received, purpose)
     }
 
     /// Checks that a challenge is one for this node. Whether the verifier issued it, and when, only the verifier can tell.
@@ -125,8 +121,7 @@ impl Client {
     /// # Errors
     /// Why there is no answer that can be used.
     pub async fn exchange(&self, exchange: &Exchange) -> Result<ExchangeReply, ClientError> {
-        let body = Message { body: exchange.encode() };
-        let reply = self.calls.clone().exchange(body).await.map_err(|status| failed(&status))?.into_inner().body;
+        let reply = self.call(Method::Exchange, exchange.encode()).await?;
         let reply = ExchangeReply::decode(&reply, &self.limits).map_err(|problem| ClientError::Malformed { call: "Exchange", problem })?;
         let answered = reply.outcomes.iter().map(|(leaf, _)| *leaf);
         require(answered.eq(exchange.leaves.iter().map(|leaf| Digest::of(leaf))), ClientError::OtherLeaves)?;
@@ -138,8 +133,8 @@ impl Client {
     /// # Errors
     /// Why there is none.
     pub async fn join(&self, join: &Join) -> Result<JoinReply, ClientError> {
-        let reply = self.calls.clone().join(Message { body: join.encode() }).await.map_err(|status| failed(&status))?;
-        JoinReply::decode(&reply.into_inner().body, &self.limits).map_err(|problem| ClientError::Malformed { call: "Join", problem })
+        let reply = self.call(Method::Join, join.encode()).await?;
+        JoinReply::decode(&reply, &self.limits).map_err(|problem| ClientError::Malformed { call: "Join", problem })
     }
 
     /// Proves that the AK lives in the TPM.
@@ -147,25 +142,7 @@ impl Client {
     /// # Errors
     /// Why the proof was not accepted.
     pub async fn activate(&self, activation: &Activation) -> Result<ActivationReply, ClientError> {
-        let reply = self.calls.clone().activate(Message { body: activation.encode() }).await.map_err(|status| failed(&status))?;
-        ActivationReply::decode(&reply.into_inner().body, &self.limits)
-            .map_err(|problem| ClientError::Malformed { call: "Activate", problem })
-    }
-}
-
-fn failed(status: &Status) -> ClientError {
-    if let Some(error) = ConnectError::beneath(status) {
-        return ClientError::Away(error.to_string());
-    }
-    let audit_id = status.metadata().get("podseal-audit-id").and_then(|id| id.to_str().ok());
-    let words = match audit_id {
-        Some(id) => format!("{} (audit id {id}): ask an operator of the verifier for: podseal explain {id}", status.message()),
-        None => format!("{:?}: {}", status.code(), status.message()),
-    };
-    match status.code() {
-        Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition | Code::Unimplemented => {
-            ClientError::Refused(words)
-        }
-        _ => ClientError::Away(words),
+        let reply = self.call(Method::Activate, activation.encode()).await?;
+        ActivationReply::decode(&reply, &self.limits).map_err(|problem| ClientError::Malformed { call: "Activate", problem })
     }
 }

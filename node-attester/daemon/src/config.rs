@@ -35,6 +35,13 @@
 //! call_ms = 10000                       # one call to the verifier
 //! secrets_bytes = 8388608               # size of the tmpfs at /podseal/secrets
 //!
+//! [network]                             # optional: who the process is that talks to the verifier
+//! uid = 65534
+//! gid = 65534
+//!
+//! [hardening]                           # optional: restrictions that this node does without, by name
+//! exceptions = ["privileged-network"]
+//!
 //! [log]                                 # optional
 //! format = "text"                       # or json
 //! ```
@@ -50,6 +57,7 @@ use std::{
 use podseal_protocol::{Digest, Limits};
 use podseal_wire::pinned::Timeouts;
 
+use crate::hardening::{Exceptions, User};
 use raw::{Keyed, RawConfig};
 
 /// What is wrong with a configuration, where, and what to do.
@@ -106,6 +114,10 @@ pub struct Config {
     pub workload: Workload,
     /// Limits and deadlines.
     pub bounds: Bounds,
+    /// Who the process is that talks to the verifier.
+    pub network_user: User,
+    /// Restrictions that this node does without.
+    pub exceptions: Exceptions,
     /// Log lines as JSON.
     pub log_json: bool,
 }

@@ -1,6 +1,6 @@
 //! The running attester: opens what the configuration names, serves until it is told to stop, and leaves nothing behind.
 
-use std::{io, io::Write as _, sync::Arc};
+use std::{io, io::Write as _, os::unix::net::UnixStream, sync::Arc};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -8,10 +8,11 @@ use tokio::{
 };
 
 use crate::{
-    client::{Challenges, Client, ClientError},
+    client::{Challenges, Client},
     config::Config,
     enrol::owner_config,
     identify::{Identifier, Launcher},
+    network::{Link, NetworkError},
     owner::{Owner, TpmError},
     round::Rounds,
     sessions::Sessions,
@@ -32,9 +33,9 @@ pub enum RunError {
     /// The node is not enrolled, or its key's file is not to be trusted.
     #[error(transparent)]
     Tpm(TpmError),
-    /// The channel to the verifier cannot be set up.
+    /// There is no way to the verifier, and none will be.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Network(#[from] NetworkError),
     /// There is no workload socket.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -44,11 +45,11 @@ fn system(step: &'static str) -> impl Fn(io::Error) -> RunError {
     move |problem| RunError::System { step, problem }
 }
 
-/// Serves until SIGTERM or SIGINT. Prints `ready` when launchers can connect; the verifier may still be away then.
+/// Serves until SIGTERM or SIGINT; the network process arrives over `control`. Prints `ready` when launchers can connect; the verifier may still be away then.
 ///
 /// # Errors
 /// Why it cannot serve.
-pub async fn run(config: Config) -> Result<(), RunError> {
+pub async fn run(config: Config, control: UnixStream) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(system("SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("SIGINT"))?;
     let Config { node, verifier, runtime_socket, workload, bounds, .. } = config.clone();
@@ -60,7 +61,8 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         Err(error @ (TpmError::Unreachable { .. } | TpmError::Command { .. })) => tracing::warn!(%error, "pods wait until the TPM answers"),
         Err(error) => return Err(RunError::Tpm(error)),
     }
-    let client = Client::new(&verifier, &node.name, bounds.limits)?;
+    let Link { way, mut ended } = Link::open(control, verifier.timeouts, bounds.limits).await?;
+    let client = Client::new(way, verifier.id, &node.name, bounds.limits);
     let challenges = Arc::new(Challenges::new(client.clone()));
     let (rounds, queue) = mpsc::channel(bounds.connections);
     let round = Rounds {
@@ -84,12 +86,14 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     tracing::info!(socket = %workload.socket().display(), verifier = %verifier.id, "serving");
     writeln!(io::stdout(), "ready").map_err(system("stdout"))?;
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let result = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        ended = &mut ended => Err(RunError::Network(ended.unwrap_or(NetworkError::Ended))),
+    };
     tracing::info!("stopping");
     drop(file);
     stop.send_replace(true);
-    serving.await.map_err(|e| RunError::System { step: "sessions", problem: e.into() })
+    serving.await.map_err(|e| RunError::System { step: "sessions", problem: e.into() })?;
+    result
 }

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     io::Read as _,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +16,7 @@ use podseal_wire::pinned::pem_certificates;
 use crate::{
     client::{Client, ClientError},
     config::Config,
+    network::{Link, NetworkError},
     owner::{Identity, Owner, OwnerConfig, TpmError},
     round::PROFILE,
 };
@@ -44,18 +46,22 @@ pub enum EnrolError {
     /// The TPM did not do its part.
     #[error(transparent)]
     Tpm(#[from] TpmError),
+    /// There is no way to the verifier.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The verifier did not do its part.
     #[error(transparent)]
     Verifier(#[from] ClientError),
 }
 
-/// Enrols this node; without a join token an administrator has to approve it.
+/// Enrols this node; the network process arrives over `control`. Without a join token an administrator has to approve it.
 ///
 /// # Errors
 /// The step that failed. Enrolling again is safe: the AK is made once.
-pub async fn enrol(config: &Config, token: Option<String>) -> Result<ActivationReply, EnrolError> {
+pub async fn enrol(config: &Config, token: Option<String>, control: UnixStream) -> Result<ActivationReply, EnrolError> {
     let intermediates = config.tpm.ek_intermediates.as_deref().map(intermediates).transpose()?.unwrap_or_default();
-    let client = Client::new(&config.verifier, &config.node.name, config.bounds.limits)?;
+    let link = Link::open(control, config.verifier.timeouts, config.bounds.limits).await?;
+    let client = Client::new(link.way, config.verifier.id, &config.node.name, config.bounds.limits);
     let owner = Owner::start(owner_config(config)).map_err(EnrolError::Thread)?;
 
     let challenge = client.challenge(Purpose::Join).await?;

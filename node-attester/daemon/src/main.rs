@@ -1,10 +1,18 @@
 //! `podseal-node-attester`: runs on each node, as root, beside the container runtime.
 
-use std::{io, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
-use podseal_node_attester::{config::Config, daemon, enrol};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use podseal_node_attester::{
+    config::{Config, Tcti},
+    daemon, enrol, hardening,
+    network::{self, Keeper},
+};
 
 /// Identifies pods by kernel and runtime, and binds them to hardware evidence.
 #[derive(Parser)]
@@ -31,6 +39,12 @@ enum Verb {
         #[arg(long)]
         token_file: Option<PathBuf>,
     },
+    /// Keeps a network process running: started by `run` and `enroll`, over a socket.
+    #[command(hide = true)]
+    Keeper,
+    /// Talks to the verifier: started by `keeper`, over a socket.
+    #[command(hide = true)]
+    Network,
     /// Checks a configuration file; opens nothing that it names.
     CheckConfig {
         /// The configuration file.
@@ -40,7 +54,14 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    match act(Arguments::parse().verb) {
+    let done = match Arguments::parse().verb {
+        Verb::Keeper => return child(network::keeper::run(log)),
+        Verb::Network => return child(network::process::run(log).map(|()| true)),
+        Verb::CheckConfig { config } => check_config(&config),
+        Verb::Enroll { config, token_file } => enroll(&config, token_file.as_deref()),
+        Verb::Run { config } => run(&config),
+    };
+    match done {
         Ok(said) => {
             let _ = writeln!(io::stdout(), "{said}");
             ExitCode::SUCCESS
@@ -52,46 +73,63 @@ fn main() -> ExitCode {
     }
 }
 
-fn act(verb: Verb) -> Result<String, Box<dyn std::error::Error>> {
-    match verb {
-        Verb::CheckConfig { config } => {
-            Config::load(&config)?;
-            Ok(format!("{}: good", config.display()))
-        }
-        Verb::Enroll { config, token_file } => {
-            let config = Config::load(&config)?;
-            without_core_dumps()?;
-            log(config.log_json);
-            let token = token_file.map(|path| enrol::read_token(&path, &config.bounds.limits)).transpose()?;
-            let reply = runtime()?.block_on(enrol::enrol(&config, token))?;
-            let name = &config.node.name;
-            let audit_id = reply.audit_id;
-            if reply.approved {
-                Ok(format!("{name}: enrolled and approved ({audit_id})"))
-            } else {
-                Ok(format!("{name}: enrolled, waits for approval ({audit_id}): podseal node approve {name}"))
-            }
-        }
-        Verb::Run { config } => {
-            let config = Config::load(&config)?;
-            without_core_dumps()?;
-            log(config.log_json);
-            runtime()?.block_on(daemon::run(config))?;
-            Ok("stopped".to_owned())
+/// The exit code of a child; its parent starts it again unless it must not run here.
+fn child(ended: Result<bool, network::process::ProcessError>) -> ExitCode {
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(network::REFUSED),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "podseal-node-attester: {error}");
+            ExitCode::from(network::REFUSED)
         }
     }
+}
+
+type Done = Result<String, Box<dyn std::error::Error>>;
+
+fn check_config(file: &Path) -> Done {
+    Config::load(file)?;
+    Ok(format!("{}: good", file.display()))
+}
+
+fn enroll(file: &Path, token_file: Option<&Path>) -> Done {
+    let config = Config::load(file)?;
+    let token = token_file.map(|path| enrol::read_token(path, &config.bounds.limits)).transpose()?;
+    let keeper = split(&config)?;
+    let reply = runtime()?.block_on(enrol::enrol(&config, token, keeper.control()?))?;
+    keeper.end();
+    let (name, audit_id) = (&config.node.name, reply.audit_id);
+    if reply.approved {
+        Ok(format!("{name}: enrolled and approved ({audit_id})"))
+    } else {
+        Ok(format!("{name}: enrolled, waits for approval ({audit_id}): podseal node approve {name}"))
+    }
+}
+
+fn run(file: &Path) -> Done {
+    let config = Config::load(file)?;
+    let keeper = split(&config)?;
+    runtime()?.block_on(daemon::run(config, keeper.control()?))?;
+    keeper.end();
+    Ok("stopped".to_owned())
+}
+
+/// Two processes: the network goes to the other, and this one gives up what it does not need.
+fn split(config: &Config) -> Result<Keeper, Box<dyn std::error::Error>> {
+    log(config.log_json);
+    for exception in config.exceptions.names() {
+        tracing::warn!(exception, "hardening.exceptions names it: this attester does without");
+    }
+    let tpm_needs_network = matches!(config.tpm.tcti, Tcti::Swtpm { .. });
+    hardening::can_do_without_network(&config.exceptions, tpm_needs_network)?;
+    let keeper = Keeper::start(config)?;
+    hardening::privileged(&config.exceptions, tpm_needs_network)?;
+    Ok(keeper)
 }
 
 /// One thread is enough: the TPM has its own, and everything else waits most of the time.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
-/// Tokens are bearer credentials: the process leaves no image of its memory (prctl(2), setrlimit(2)).
-fn without_core_dumps() -> io::Result<()> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    Ok(())
 }
 
 fn log(json: bool) {

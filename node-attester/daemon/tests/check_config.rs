@@ -39,6 +39,9 @@ fn a_good_configuration_is_accepted_and_nothing_is_opened() {
     for optional in [
         "[limits]\nconnections = 8\nsecrets_bytes = 65536\n",
         "[log]\nformat = \"json\"\n",
+        "[network]\nuid = 4711\ngid = 4712\n",
+        "[hardening]\nexceptions = []\n",
+        "[hardening]\nexceptions = [\"landlock\", \"landlock-net\", \"privileged-network\", \"seccomp\"]\n",
         "[limits]\nframe_ms = 10\nidentify_ms = 600000\nround_ms = 1000\nconnect_ms = 1000\ncall_ms = 1000\n",
     ] {
         assert!(check(&format!("{GOOD}\n{optional}")).0, "{optional}");
@@ -52,6 +55,10 @@ fn unknown_config_key_refused() {
     for (place, line) in [("[node]", 2), ("[verifier]", 7), ("[tpm]", 11), ("[runtime]", 15), ("[workload]", 18)] {
         let (accepted, said) = check(&GOOD.replace(place, &format!("{place}\nsurprise = 1")));
         assert!(!accepted && said.contains("surprise") && said.contains(&format!("attester.toml:{line}: ")), "{said}");
+    }
+    for table in ["network", "hardening"] {
+        let (accepted, said) = check(&format!("{GOOD}\n[{table}]\nsurprise = 1\n"));
+        assert!(!accepted && said.contains("surprise"), "{said}");
     }
     let (accepted, said) = check(&format!("{GOOD}\n[surprise]\n"));
     assert!(!accepted && said.contains("surprise"), "{said}");
@@ -85,6 +92,9 @@ fn a_value_that_cannot_be_meant_is_named_with_its_line() {
         ("[runtime]", "pcrs = [0, 16]\n[runtime]", 14, "tpm.pcrs"),
         ("[workload]", "[limits]\nconnections = 0\n[workload]", 18, "limits.connections"),
         ("[workload]", "[log]\nformat = \"xml\"\n[workload]", 18, "log.format"),
+        ("[workload]", "[network]\nuid = 0\n[workload]", 18, "network.uid"),
+        ("[workload]", "[network]\nuid = 7\ngid = 4294967295\n[workload]", 19, "network.gid"),
+        ("[workload]", "[hardening]\nexceptions = [\n\"seccomp\",\n\"surprise\"]\n[workload]", 20, "hardening.exceptions"),
     ] {
         let (accepted, said) = check(&GOOD.replace(from, to));
         assert!(!accepted, "{to}");

@@ -1,4 +1,5 @@
-//! What the attester makes of a verifier's answers: served over pinned TLS by the one whom it pins, so that nothing but the answer is wrong.
+//! What the attester makes of a verifier's answers: served over pinned TLS by the one whom it pins, and brought by the network process's own code,
+//! so that nothing but the answer is wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use podseal_node_attester::{
     client::{Client, ClientError},
     config::Verifier,
+    network::{VerifierCalls, Way, serve},
 };
 use podseal_protocol::{
     Challenge, Digest, Limits, MacKey, Purpose,
@@ -80,7 +82,10 @@ impl Pinned {
         let server = Server::builder().tls_config(tls).unwrap().add_service(AttestationServer::new(scripted));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         let timeouts = Timeouts { connect: Duration::from_secs(5), call: Duration::from_secs(5) };
-        Client::new(&Verifier { address, id: self.id(), timeouts }, NODE, Limits::DEFAULT).unwrap()
+        let calls = VerifierCalls::new(&Verifier { address, id: self.id(), timeouts }, NODE, &Limits::DEFAULT).unwrap();
+        let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
+        tokio::spawn(serve(theirs, calls, Limits::DEFAULT));
+        Client::new(Way::over(ours, timeouts, Limits::DEFAULT), self.id(), NODE, Limits::DEFAULT)
     }
 
     fn challenge(&self, change: impl FnOnce(&mut Challenge)) -> Vec<u8> {

@@ -134,6 +134,10 @@ socket = "{runtime}"
 [workload]
 directory = "{published}"
 
+[hardening]
+# Its TPM is software, reached over TCP.
+exceptions = ["privileged-network"]
+
 [log]
 format = "json"
 {more}"#

@@ -30,6 +30,7 @@ mod refusals;
 mod replay;
 mod same_digest;
 mod tpm_away;
+mod two_processes;
 mod who_asks;
 
 /// What a test returns: `?` on any error fails it.
@@ -78,6 +79,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         decisive::TESTS,
         audit::TESTS,
         crash::TESTS,
+        two_processes::TESTS,
     ]
     .into_iter()
     .flatten();

@@ -7,6 +7,8 @@ use podseal_wire::pinned::Timeouts;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::hardening::{Exception, Exceptions, User};
+
 use super::{Bounds, Config, Node, Tcti, Tpm, Verifier, Workload};
 
 /// Highest register that the binding of boot evidence may rest on: 16 and 23 can be reset, 17 to 22 hang on localities
@@ -23,6 +25,10 @@ pub(super) struct RawConfig {
     workload: RawWorkload,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    network: RawNetwork,
+    #[serde(default)]
+    hardening: RawHardening,
     #[serde(default)]
     log: RawLog,
 }
@@ -81,6 +87,20 @@ struct RawLimits {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+struct RawNetwork {
+    uid: Option<Spanned<u64>>,
+    gid: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawHardening {
+    #[serde(default)]
+    exceptions: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
 struct RawLog {
     format: Option<Spanned<String>>,
 }
@@ -102,7 +122,7 @@ fn wrong<T: core::fmt::Debug>(value: &Spanned<T>, key: &'static str, wanted: &st
 impl RawConfig {
     pub(super) fn check(self) -> Result<Config, Keyed> {
         let limits = Limits::DEFAULT;
-        let Self { node, verifier, tpm, runtime, workload, limits: bounds, log } = self;
+        let Self { node, verifier, tpm, runtime, workload, limits: bounds, network, hardening, log } = self;
         let ms = |value: &Option<Spanned<u64>>, key, default| milliseconds(value.as_ref(), key, default);
         let directory = path(&workload.directory, "workload.directory")?;
         Ok(Config {
@@ -135,6 +155,11 @@ impl RawConfig {
                 round: ms(&bounds.round_ms, "limits.round_ms", 30_000)?,
                 secrets_bytes: within(bounds.secrets_bytes.as_ref(), "limits.secrets_bytes", 8 << 20, 64 << 10, 64 << 20)?,
             },
+            network_user: User {
+                uid: identifier(network.uid.as_ref(), "network.uid")?,
+                gid: identifier(network.gid.as_ref(), "network.gid")?,
+            },
+            exceptions: exceptions(&hardening.exceptions)?,
             log_json: log_json(log.format.as_ref())?,
         })
     }
@@ -223,6 +248,17 @@ fn within(value: Option<&Spanned<u64>>, key: &'static str, default: u64, least: 
 
 fn milliseconds(value: Option<&Spanned<u64>>, key: &'static str, default: u64) -> Result<Duration, Keyed> {
     within(value, key, default, 10, 600_000).map(Duration::from_millis)
+}
+
+/// A user or group that is not root's; nobody's where none is given. The highest number means "none" to the kernel.
+fn identifier(value: Option<&Spanned<u64>>, key: &'static str) -> Result<u32, Keyed> {
+    within(value, key, 65_534, 1, u64::from(u32::MAX) - 1).map(|number| u32::try_from(number).unwrap_or(65_534))
+}
+
+fn exceptions(names: &[Spanned<String>]) -> Result<Exceptions, Keyed> {
+    let wanted = || format!("one of {}", Exception::ALL.map(Exception::as_str).join(", "));
+    let unknown = |name| wrong(name, "hardening.exceptions", &wanted(), "name what this node does without, or leave it out");
+    names.iter().map(|name| Exception::named(name.get_ref()).ok_or_else(|| unknown(name))).collect()
 }
 
 fn log_json(value: Option<&Spanned<String>>) -> Result<bool, Keyed> {
