@@ -26,7 +26,7 @@ impl Host {
             "[node]\nname = \"node-a\"\ncluster = \"c\"\nuid = \"u\"\n\
              [verifier]\naddress = \"https://127.0.0.1:1\"\nid = \"{}\"\n\
              [tpm]\ntcti = \"swtpm:host=127.0.0.1,port=1\"\nak_state = {ak:?}\n\
-             [runtime]\nsocket = {runtime:?}\n[workload]\ndirectory = {:?}\n",
+             [runtime]\nsocket = {runtime:?}\n[hardening]\nexceptions = [\"privileged-network\"]\n[workload]\ndirectory = {:?}\n",
             "00".repeat(32),
             host.directory()
         );
