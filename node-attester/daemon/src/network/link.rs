@@ -27,6 +27,8 @@ use super::{
 
 /// Calls that may wait for the network process before a caller has to.
 const WAITING: usize = 16;
+/// Calls at a time: fewer than the network process takes, so that it always reads, and neither waits for the other to read first.
+const UNDER_WAY: usize = 4;
 /// What a call may take beyond its own deadlines.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -151,13 +153,14 @@ async fn carry(socket: UnixStream, queue: &mut mpsc::Receiver<Asked>, limits: &L
             }
         }
     });
-    let mut under_way = HashMap::new();
+    // Whoever gave up stays in it until the reply comes, and no number comes back: so no reply finds another's caller.
+    let mut under_way: HashMap<u64, oneshot::Sender<Answer>> = HashMap::new();
+    let mut number = 0;
     let ended = loop {
-        let number = under_way.keys().max().map_or(1, |last: &u64| last + 1);
         tokio::select! {
-            asked = queue.recv() => {
+            asked = queue.recv(), if under_way.len() < UNDER_WAY => {
                 let Some(Asked { method, body, answer }) = asked else { break None };
-                under_way.retain(|_, waits: &mut oneshot::Sender<Answer>| !waits.is_closed());
+                number += 1;
                 under_way.insert(number, answer);
                 if stream::send(&mut write, &Call { number, method, body }.encode()).await.is_err() {
                     break Some(());
@@ -171,4 +174,40 @@ async fn carry(socket: UnixStream, queue: &mut mpsc::Receiver<Asked>, limits: &L
     };
     reader.abort();
     ended
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits::DEFAULT;
+
+    async fn call(far: &mut UnixStream) -> Call {
+        Call::decode(&stream::receive(far, &LIMITS).await.unwrap(), &LIMITS).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_late_reply_finds_nobody_elses_caller() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let timeouts = Timeouts { connect: Duration::from_secs(5), call: Duration::from_secs(5) };
+        let way = Way::over(near, timeouts, LIMITS);
+        stream::send(&mut far, &message::ready()).await.unwrap();
+        let mut answers = Vec::new();
+        for given_up in [true, false] {
+            let way = way.clone();
+            let caller = tokio::spawn(async move { way.call(Method::Join, Vec::new()).await });
+            let Call { number, .. } = call(&mut far).await;
+            if given_up {
+                caller.abort();
+            }
+            answers.push((number, caller));
+        }
+        for (order, (number, _)) in (0..).zip(&answers) {
+            let answer = Answer::Body(vec![order]);
+            stream::send(&mut far, &Reply { number: *number, answer }.encode()).await.unwrap();
+        }
+        let (_, second) = answers.pop().unwrap();
+        assert_eq!(second.await.unwrap(), Answer::Body(vec![1]));
+    }
 }
