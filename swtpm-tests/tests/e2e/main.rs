@@ -25,7 +25,10 @@ mod hardware;
 mod in_between;
 mod init_only;
 mod joining;
+mod leak_hunt;
+mod logs;
 mod parts;
+mod planted;
 mod refusals;
 mod replay;
 mod same_digest;
@@ -76,6 +79,9 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         decisive::TESTS,
         audit::TESTS,
         crash::TESTS,
+        leak_hunt::TESTS,
+        planted::TESTS,
+        logs::TESTS,
     ]
     .into_iter()
     .flatten();
