@@ -7,6 +7,8 @@
 //! [`site`] puts them together with the shipped programs: a verifier, a cluster, its nodes and pods. Only [`site::counterfeit`], an attester that lies, uses
 //! the shipped crates themselves.
 //!
+//! [`leak_hunt`] searches the machine for a secret: the demo ends with it.
+//!
 //! [`sandbox`] runs a program in namespaces of its own, so that a bench leaves nothing behind, however it ends.
 
 #![allow(clippy::indexing_slicing)]
@@ -19,6 +21,7 @@ pub mod cri;
 pub mod error;
 pub mod image;
 pub mod issuer;
+pub mod leak_hunt;
 pub mod pod;
 mod ports;
 pub mod raw_tpm;

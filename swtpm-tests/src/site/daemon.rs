@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
 
 use crate::error::{BenchError, wait_for};
 
@@ -17,19 +18,20 @@ pub struct Daemon {
     command: Vec<String>,
     strace: Vec<String>,
     log: PathBuf,
-    process: Child,
+    process: Mutex<Child>,
 }
 
 impl Daemon {
     /// Starts `command` (program and arguments); both its streams are appended to the file `log`. With `strace` words, such as `-e inject=…`, it runs under strace.
     pub(super) fn start(command: Vec<String>, strace: Vec<String>, log: PathBuf) -> Result<Self, BenchError> {
-        let process = spawn(&command, &strace, &log)?;
+        let process = Mutex::new(spawn(&command, &strace, &log)?);
         Ok(Self { command, strace, log, process })
     }
 
     /// The shipped program's process; strace's only child where there is one.
     pub fn pid(&self) -> u32 {
-        if self.strace.is_empty() { self.process.id() } else { children(self.process.id()).first().copied().unwrap_or(self.process.id()) }
+        let own = self.process().id();
+        if self.strace.is_empty() { own } else { children(own).first().copied().unwrap_or(own) }
     }
 
     /// What it wrote so far, all its runs one after the other.
@@ -58,38 +60,65 @@ impl Daemon {
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         if !self.strace.is_empty() {
-            for pid in children(self.process.id()).into_iter().filter_map(|child| Pid::from_raw(child.try_into().ok()?)) {
+            let own = self.process().id();
+            for pid in children(own).into_iter().filter_map(|child| Pid::from_raw(child.try_into().ok()?)) {
                 let _gone_already = kill_process(pid, Signal::KILL);
             }
             // strace ends when it has collected its child; ended before, it would leave the child to itself.
             let _ = self.wait(LONGEST_END);
         }
-        let _gone_already = self.process.kill();
-        let _ = self.process.wait();
+        let mut process = self.process();
+        let _gone_already = process.kill();
+        let _ = process.wait();
     }
 
     /// Waits until it has ended by itself.
-    pub fn wait(&mut self, within: Duration) -> Result<ExitStatus, BenchError> {
+    pub fn wait(&self, within: Duration) -> Result<ExitStatus, BenchError> {
         let name = self.command.first().cloned().unwrap_or_default();
-        let process = &mut self.process;
-        wait_for(&format!("{name} ends"), within, || process.try_wait().map_err(|e| e.to_string())?.ok_or_else(|| "it runs".to_owned()))
+        wait_for(&format!("{name} ends"), within, || {
+            self.process().try_wait().map_err(|e| e.to_string())?.ok_or_else(|| "it runs".to_owned())
+        })
     }
 
     /// Whether it has ended.
-    pub fn has_ended(&mut self) -> bool {
-        !matches!(self.process.try_wait(), Ok(None))
+    pub fn has_ended(&self) -> bool {
+        !matches!(self.process().try_wait(), Ok(None))
     }
 
     /// Kills it where it runs, and starts it again, with other strace words (none: without strace).
     pub(super) fn start_again(&mut self, strace: Vec<String>) -> Result<(), BenchError> {
         self.kill();
-        self.process = spawn(&self.command, &strace, &self.log)?;
+        *self.process() = spawn(&self.command, &strace, &self.log)?;
         self.strace = strace;
         Ok(())
     }
 
+    /// [`Daemon::start_again`] with more words at the end of its command, from now on.
+    pub(super) fn start_again_with(&mut self, words: &[&str]) -> Result<(), BenchError> {
+        self.command.extend(words.iter().map(ToString::to_string));
+        self.start_again(Vec::new())
+    }
+
+    /// Crashes it by SIGSEGV and starts it again. It may dump a core as large as this process may, from its start on, and once more now, should it have lowered
+    /// its limit and we may raise it. How it ended: whether it dumped one is in there.
+    pub(super) fn crash(&self) -> Result<ExitStatus, BenchError> {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let _needs_cap_sys_resource = prlimit(pid, Resource::Core, Rlimit { current: None, maximum: None });
+        // Rust's own handler takes the first signal for a mistake and lets the second one end the process.
+        let status = wait_for("the daemon crashes", LONGEST_END, || {
+            self.signal(Signal::SEGV).map_err(|error| error.to_string())?;
+            self.process().try_wait().map_err(|error| error.to_string())?.ok_or_else(|| "it runs".to_owned())
+        })?;
+        *self.process() = spawn(&self.command, &self.strace, &self.log)?;
+        Ok(status)
+    }
+
+    fn process(&self) -> MutexGuard<'_, Child> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until `probe` says yes. That the process ended is an error with its log.
-    pub(super) fn ready(&mut self, what: &str, mut probe: impl FnMut() -> Result<(), String>) -> Result<(), BenchError> {
+    pub(super) fn ready(&self, what: &str, mut probe: impl FnMut() -> Result<(), String>) -> Result<(), BenchError> {
         let mut ended = false;
         let waited = wait_for(what, LONGEST_END, || {
             ended = self.has_ended();
@@ -110,6 +139,8 @@ impl Drop for Daemon {
 }
 
 fn spawn(words: &[String], strace: &[String], log: &Path) -> Result<Child, BenchError> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    setrlimit(Resource::Core, Rlimit { current: maximum, maximum }).map_err(|error| BenchError::io("allow core dumps")(error.into()))?;
     let opened = || File::options().create(true).append(true).open(log);
     let file = opened().map_err(BenchError::io(format!("open {}", log.display())))?;
     let errors = file.try_clone().map_err(BenchError::io(format!("open {}", log.display())))?;

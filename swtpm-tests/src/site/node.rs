@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 
 use podseal_protocol::Digest;
@@ -83,7 +83,7 @@ impl Node {
         let strace =
             if options.strace.is_empty() { Vec::new() } else { [vec!["strace".into()], options.strace, vec!["--".into()]].concat() };
         let attester = Daemon::start(words.into(), strace, dir.join("attester.log"))?;
-        let mut node = Self { attester, runtime, machine, launcher, payment_api: OnceLock::new() };
+        let node = Self { attester, runtime, machine, launcher, payment_api: OnceLock::new() };
         node.ready()?;
         Ok(node)
     }
@@ -160,7 +160,14 @@ impl Node {
         lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    fn ready(&mut self) -> Result<(), BenchError> {
+    /// Crashes the attester by SIGSEGV with core dumps of any size allowed, and starts it again. How it ended.
+    pub fn crash_attester(&self) -> Result<ExitStatus, BenchError> {
+        let status = self.attester.crash()?;
+        self.ready()?;
+        Ok(status)
+    }
+
+    fn ready(&self) -> Result<(), BenchError> {
         let socket = self.published().join("attester.sock");
         self.attester
             .ready("the attester listens", || std::os::unix::net::UnixStream::connect(&socket).map(drop).map_err(|error| error.to_string()))

@@ -45,7 +45,7 @@ impl Verifier {
     pub fn start_with(dir: &Path, ek_root: &Path, more: &str, strace: &[&str]) -> Result<Self, BenchError> {
         let (port, id) = init(dir, ek_root, more)?;
         let daemon = Daemon::start(command(dir)?, words(strace), dir.join("verifier.log"))?;
-        let mut verifier = Self { dir: dir.to_path_buf(), port, id, daemon };
+        let verifier = Self { dir: dir.to_path_buf(), port, id, daemon };
         verifier.ready()?;
         Ok(verifier)
     }
@@ -139,7 +139,20 @@ impl Verifier {
         self.ready()
     }
 
-    fn ready(&mut self) -> Result<(), BenchError> {
+    /// Kills it where it runs, and starts it again with `--log-level` from now on.
+    pub fn restart_at_level(&mut self, level: &str) -> Result<(), BenchError> {
+        self.daemon.start_again_with(&["--log-level", level])?;
+        self.ready()
+    }
+
+    /// Crashes it by SIGSEGV with core dumps of any size allowed, and starts it again. How it ended.
+    pub fn crash(&self) -> Result<ExitStatus, BenchError> {
+        let status = self.daemon.crash()?;
+        self.ready()?;
+        Ok(status)
+    }
+
+    fn ready(&self) -> Result<(), BenchError> {
         let port = self.port;
         self.daemon.ready("the verifier listens", || {
             TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| error.to_string())

@@ -25,7 +25,10 @@ mod hardware;
 mod in_between;
 mod init_only;
 mod joining;
+mod leak_hunt;
+mod logs;
 mod parts;
+mod planted;
 mod refusals;
 mod replay;
 mod same_digest;
@@ -80,6 +83,9 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         audit::TESTS,
         crash::TESTS,
         two_processes::TESTS,
+        leak_hunt::TESTS,
+        planted::TESTS,
+        logs::TESTS,
     ]
     .into_iter()
     .flatten();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use podseal_protocol::Digest;
 use podseal_swtpm_tests::error::BenchError;
-use podseal_swtpm_tests::sandbox;
+use podseal_swtpm_tests::leak_hunt::Canary;
 use podseal_swtpm_tests::site::{ACCEPTED, Node, Refused, Site, Workload};
 
 /// The namespace of the demo's pods.
@@ -34,8 +34,10 @@ pub(crate) struct Stage {
     pub(crate) site: Site,
     /// `payments/payment-api`, as the policy permits it.
     pub(crate) workload: Workload,
-    /// SHA-256 of the password: the demo itself keeps no more of it.
-    pub(crate) password: Digest,
+    /// The password, in two shares of which neither is it.
+    pub(crate) password: Canary,
+    /// Its SHA-256.
+    pub(crate) digest: Digest,
 }
 
 impl Stage {
@@ -49,17 +51,17 @@ impl Stage {
         say(&format!("swtpm       pid {}, enrolled by credential activation:", node.machine().tpm().pid()));
         quote(&site.admin().show(&["node", "list"])?.stdout);
 
-        let password = sandbox::random_password()?;
+        let password = Canary::new()?;
         let secret = format!("{NAMESPACE}/db");
         say(&format!("A random password becomes {secret}; it enters by standard input, sealed before it leaves the CLI."));
         say(&format!("Its owner accepts by name: {ACCEPTED}."));
         say("  host-trusted  nothing here measures the attester, so root on the node could forge what is said about its pods;");
         say("  test-root     a software TPM vouches for nothing. On real hardware neither word is needed for memory and boot claims.");
-        site.put_secret(&secret, password.as_bytes())?;
+        site.put_secret(&secret, &password.reveal())?;
         let workload = Workload::new(&site, NAMESPACE);
         let permit = workload.permit(&site, node)?.without("principal.pod").without("principal.env");
         site.allow(&permit)?;
-        Ok(Self { workload, password: Digest::of(password.as_bytes()), site })
+        Ok(Self { workload, digest: Digest::of(&password.reveal()), password, site })
     }
 
     /// The honest node.

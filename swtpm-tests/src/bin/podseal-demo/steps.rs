@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use podseal_swtpm_tests::error::BenchError;
 use podseal_swtpm_tests::site::workload::file_digest;
-use podseal_swtpm_tests::site::{Counterfeit, NodeOptions, Refused};
+use podseal_swtpm_tests::site::{Counterfeit, Launched, NodeOptions, Refused};
 
 use crate::stage::{DemoError, NAMESPACE, Stage, heading, insist, quote, say};
 
@@ -13,16 +13,17 @@ const REFUSED: i32 = 77;
 /// How long a second copy may take to be refused.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) fn the_attested_container_gets_its_password(stage: &Stage) -> Result<(), DemoError> {
+pub(crate) fn the_attested_container_gets_its_password(stage: &Stage) -> Result<Launched<'_>, DemoError> {
     heading("payments/payment-api starts: the unchanged image finds its password as a file in memory");
     let pod = stage.workload.run(&stage.site, stage.node()?)?;
     let portrait = pod.started()?;
     quote(&portrait.to_string());
     let found = file_digest(&portrait, "/podseal/secrets/db");
-    insist(found == Some(stage.password), "the file /podseal/secrets/db", &format!("{found:?}"), &format!("{:?}", stage.password))?;
+    insist(found == Some(stage.digest), "the file /podseal/secrets/db", &format!("{found:?}"), &format!("{:?}", stage.digest))?;
     say("The file has the digest of the password that was put. The verifier says why it was released:");
     let explained = stage.explain(&pod.released_as()?)?;
-    insist(explained.starts_with("RELEASED"), "the explanation", &explained, "RELEASED")
+    insist(explained.starts_with("RELEASED"), "the explanation", &explained, "RELEASED")?;
+    Ok(pod)
 }
 
 pub(crate) fn another_service_account_gets_nothing(stage: &Stage) -> Result<(), DemoError> {
