@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::cri::Cri;
 use crate::error::{BenchError, run, wait_for};
 use crate::image::{Image, Stored};
-use crate::{cgroups, sandbox};
+use crate::{cgroups, children, sandbox};
 
 mod sweep;
 
@@ -140,15 +140,9 @@ fn spawn(dir: &Path) -> Result<Child, BenchError> {
     let log = File::create(&log_path).map_err(BenchError::io(format!("write {}", log_path.display())))?;
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");
-    Command::new("containerd")
-        .arg("--config")
-        .arg(dir.join("config.toml"))
-        .env("PATH", path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .map_err(BenchError::io("start containerd"))
+    let mut command = Command::new("containerd");
+    command.arg("--config").arg(dir.join("config.toml")).env("PATH", path);
+    children::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log)).map_err(BenchError::io("start containerd"))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BenchError> {

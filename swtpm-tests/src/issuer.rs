@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::binaries::program;
+use crate::children;
 use crate::error::BenchError;
 
 /// A signature algorithm of the issuer (RFC 7518, section 3.1).
@@ -75,14 +76,9 @@ impl Issuer {
     pub fn start(dir: &Path, issuer: &str) -> Result<Self, BenchError> {
         std::fs::create_dir_all(dir).map_err(BenchError::io(format!("make {}", dir.display())))?;
         let (socket, jwks) = (dir.join("issuer.sock"), dir.join("jwks.json"));
-        let mut process = Command::new(program("podseal-test-issuer")?)
-            .arg(&socket)
-            .arg(&jwks)
-            .arg(issuer)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(BenchError::io("start podseal-test-issuer"))?;
+        let mut command = Command::new(program("podseal-test-issuer")?);
+        command.arg(&socket).arg(&jwks).arg(issuer).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = children::spawn(&mut command).map_err(BenchError::io("start podseal-test-issuer"))?;
         let mut ready = String::new();
         if let Some(stdout) = process.stdout.take() {
             BufReader::new(stdout).read_line(&mut ready).map_err(BenchError::io("wait for podseal-test-issuer"))?;

@@ -16,6 +16,7 @@
 pub mod binaries;
 pub mod bootlog;
 mod cgroups;
+pub mod children;
 pub mod containerd;
 pub mod cri;
 pub mod error;

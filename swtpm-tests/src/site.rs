@@ -150,8 +150,13 @@ impl Site {
 
     /// Puts a permit in force beside those of the other tests; a permit for the same secret takes the place of the one before.
     pub fn allow(&self, permit: &Permit) -> Result<(), BenchError> {
+        self.allow_text(permit.id(), permit.text())
+    }
+
+    /// The same with the text of a statement, under a name of the caller's.
+    pub fn allow_text(&self, name: String, text: String) -> Result<(), BenchError> {
         let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
-        permits.insert(permit.id(), permit.text());
+        permits.insert(name, text);
         self.apply_policy(&permits.values().cloned().collect::<Vec<_>>().join("\n"))
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::children;
 use crate::error::{BenchError, wait_for};
 use crate::ports::{neighbours, port_of};
 use crate::raw_tpm::{Bank, RawTpm};
@@ -87,14 +88,11 @@ fn power_on(state: &Path, port: u16) -> Result<Child, BenchError> {
     let log_path = state.join("swtpm.log");
     let log = File::options().create(true).append(true).open(&log_path);
     let log = log.map_err(BenchError::io(format!("open {}", log_path.display())))?;
-    Command::new("swtpm")
+    let mut command = Command::new("swtpm");
+    command
         .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"])
         .arg(format!("dir={}", state.display()))
         .args(["--server", &format!("type=tcp,port={port},bindaddr=127.0.0.1")])
-        .args(["--ctrl", &format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1)])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .map_err(BenchError::io("start swtpm"))
+        .args(["--ctrl", &format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1)]);
+    children::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log)).map_err(BenchError::io("start swtpm"))
 }

@@ -61,6 +61,9 @@ pub async fn run(config: Config, control: UnixStream) -> Result<(), RunError> {
         Err(error @ (TpmError::Unreachable { .. } | TpmError::Command { .. })) => tracing::warn!(%error, "pods wait until the TPM answers"),
         Err(error) => return Err(RunError::Tpm(error)),
     }
+    if !runtime_socket.exists() {
+        tracing::warn!(socket = %runtime_socket.display(), "pods wait until the container runtime is there");
+    }
     let Link { way, mut ended } = Link::open(control, verifier.timeouts, bounds.limits).await?;
     let client = Client::new(way, verifier.id, &node.name, bounds.limits);
     let challenges = Arc::new(Challenges::new(client.clone()));

@@ -1,10 +1,11 @@
 //! `podseal-node-attester`: runs on each node, as root, beside the container runtime.
 
 use std::{
-    io,
+    env, io,
     io::Write as _,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
 };
 
 use clap::{Parser, Subcommand};
@@ -58,8 +59,8 @@ fn main() -> ExitCode {
         Verb::Keeper => return child(network::keeper::run(log)),
         Verb::Network => return child(network::process::run(log).map(|()| true)),
         Verb::CheckConfig { config } => check_config(&config),
-        Verb::Enroll { config, token_file } => enroll(&config, token_file.as_deref()),
-        Verb::Run { config } => run(&config),
+        Verb::Enroll { config, token_file } => quiet().and_then(|()| enroll(&config, token_file.as_deref())),
+        Verb::Run { config } => quiet().and_then(|()| run(&config)),
     };
     match done {
         Ok(said) => {
@@ -125,6 +126,16 @@ fn split(config: &Config) -> Result<Keeper, Box<dyn std::error::Error>> {
     let keeper = Keeper::start(config)?;
     hardening::privileged(&config.exceptions, tpm_needs_network)?;
     Ok(keeper)
+}
+
+/// The TPM libraries write each failure to standard error by themselves, unless the environment that they start in says otherwise. What
+/// matters comes back as an error.
+fn quiet() -> Result<(), Box<dyn std::error::Error>> {
+    const VARIABLE: &str = "TSS2_LOG";
+    if env::var_os(VARIABLE).is_some() {
+        return Ok(());
+    }
+    Err(Command::new(env::current_exe()?).args(env::args_os().skip(1)).env(VARIABLE, "all+none").exec().into())
 }
 
 /// One thread is enough: the TPM has its own, and everything else waits most of the time.

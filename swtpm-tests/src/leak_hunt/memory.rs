@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use super::Hunt;
 use super::report::{Gap, Holder, Kind};
 
+/// What memfd_secret(2) gives: pages that are taken out of the kernel's own map of memory.
+const SECRET: &str = "/secretmem";
 /// Pages of the kernel's own: its clock and its entry points.
 const KERNELS: [&str; 4] = ["[vvar]", "[vvar_vclock]", "[vdso]", "[vsyscall]"];
 /// Of an entry of `pagemap`: in memory, in swap, and a page of a file or of shared memory.
@@ -83,6 +85,11 @@ impl Hunt<'_> {
         let (pages, memory) = (File::open(dir.join("pagemap"))?, File::open(dir.join("mem"))?);
         for region in String::from_utf8_lossy(&maps).lines().filter_map(Region::parse) {
             if KERNELS.contains(&region.path.as_str()) {
+                continue;
+            }
+            if region.path.starts_with(SECRET) {
+                let why = "memfd_secret: no other process can read it, root's neither".to_owned();
+                self.report.not_searched.insert(format!("{SECRET} of {holder}"), why);
                 continue;
             }
             if region.is_nameless() || (region.shared_and_writable && region.has_a_name()) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
 
+use crate::children;
 use crate::error::{BenchError, wait_for};
 
 const LONGEST_END: Duration = Duration::from_secs(10);
@@ -149,7 +150,7 @@ fn spawn(words: &[String], strace: &[String], log: &Path) -> Result<Child, Bench
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.stdin(Stdio::null()).stdout(file).stderr(errors);
-    command.spawn().map_err(BenchError::io(format!("start {program}")))
+    children::spawn(&mut command).map_err(BenchError::io(format!("start {program}")))
 }
 
 /// The children of a process (proc(5), `/proc/PID/task/TID/children`).

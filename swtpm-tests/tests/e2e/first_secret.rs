@@ -1,5 +1,6 @@
 //! The first secret: one attested container gets it, and no other.
 
+use podseal_protocol::Digest;
 use podseal_swtpm_tests::binaries::repository;
 use podseal_swtpm_tests::site::workload::file_digest;
 use podseal_swtpm_tests::site::{Counterfeit, Explained, Site, Workload};
@@ -12,6 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("pod_of_same_namespace_gets_nothing", pod_of_same_namespace_gets_nothing),
     ("other_service_account", other_service_account),
     ("each_attribute_is_decisive", each_attribute_is_decisive),
+    ("drafted_policy_lets_in_what_was_refused", drafted_policy_lets_in_what_was_refused),
 ];
 
 /// The explanation names this attribute, and nothing else, as what stood in the way.
@@ -77,6 +79,29 @@ fn other_service_account(fixtures: &Fixtures) -> Outcome {
     let refused = honest.account("default").run(site, node)?.refused()?;
     assert_eq!(refused.code, 77, "{refused:?}");
     refused_for(&site.explain(&refused.audit_id)?, "principal.service_account");
+    Ok(())
+}
+
+fn drafted_policy_lets_in_what_was_refused(fixtures: &Fixtures) -> Outcome {
+    let (site, node) = fixtures.honest()?;
+    let workload = Workload::new(site, "drafted");
+    let value = b"the value of a drafted permit";
+    site.put_secret("drafted/db", value)?;
+    let refused = workload.run(site, node)?.refused()?;
+    assert_eq!(refused.reason, "policy.permit", "{refused:?}");
+
+    let drafted = site.admin().podseal(&["policy", "draft", &refused.audit_id])?;
+    site.allow_text("drafted".into(), drafted["text"].as_str().unwrap_or_default().into())?;
+    let portrait = workload.run(site, node)?.started()?;
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(Digest::of(value)), "{portrait}");
+
+    let other = workload.clone().account("default").run(site, node)?.refused()?;
+    refused_for(&site.explain(&other.audit_id)?, "principal.service_account");
+
+    // Where the evidence fails, there is nobody to write a permit for.
+    let elsewhere = workload.token(|token| token.audience = vec!["another".into()]).run(site, node)?.refused()?;
+    let none = site.admin().run(&["policy", "draft", &elsewhere.audit_id], b"")?;
+    assert_eq!(none.code, Some(1), "{none:?}");
     Ok(())
 }
 

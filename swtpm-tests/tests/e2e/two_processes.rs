@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use podseal_swtpm_tests::binaries::{program, repository};
+use podseal_swtpm_tests::children;
 use podseal_swtpm_tests::error::wait_for;
 use podseal_swtpm_tests::site::workload::{PATIENCE, file_digest};
 use podseal_swtpm_tests::site::{Node, NodeOptions, Workload};
@@ -248,7 +249,7 @@ fn privileged_process_has_no_network_where_the_tpm_is_a_device(fixtures: &Fixtur
     let config = fs::read_to_string(folder.join("attester.toml"))?.replace("exceptions = [\"privileged-network\"]", "");
     fs::write(folder.join("attester.toml"), config)?;
     let log = fs::File::create(folder.join("log"))?;
-    let mut attester = command.stdout(Stdio::null()).stderr(log).spawn()?;
+    let mut attester = children::spawn(command.stdout(Stdio::null()).stderr(log))?;
     let socket = folder.join("attester.sock");
     let serves = wait_for("the attester listens", PATIENCE, || if socket.exists() { Ok(()) } else { Err("no socket".to_owned()) });
     let compared = serves.map(|()| {

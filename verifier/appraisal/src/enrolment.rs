@@ -53,8 +53,11 @@ pub static TOKEN_CLUSTER: Rule =
 pub static TOKEN_NODE: Rule =
     Rule { name: "join.token_node", spec: "docs/PROTOCOL.md, join", remedy: "Create a token for this node, or one for any node." };
 /// No node of this name, EK or AK is enrolled.
-pub static NODE_NEW: Rule =
-    Rule { name: "join.node_new", spec: "docs/ARCHITECTURE.md, nodes", remedy: "Choose another name, or enrol each machine once." };
+pub static NODE_NEW: Rule = Rule {
+    name: "join.node_new",
+    spec: "docs/ARCHITECTURE.md, nodes",
+    remedy: "Where this machine waits under that name: podseal node approve NAME. Else choose another name.",
+};
 /// Not too many nodes wait for approval.
 pub static PENDING: Rule = Rule {
     name: "join.pending",

@@ -56,7 +56,7 @@ pub struct Explanation {
     pub reason: String,
     /// The node, as it called itself.
     pub node: String,
-    /// `namespace/pod container, service account`, as kernel and runtime had it.
+    /// `namespace/pod container, service account`, as kernel and runtime had it; says so where the leaf's evidence does not hold.
     pub workload: String,
     /// `FILE=NAMESPACE/NAME`, with `@VERSION` when released.
     pub secrets: Vec<String>,
@@ -84,7 +84,7 @@ impl Explanation {
             result: result.to_owned(),
             reason: reason.to_owned(),
             node: batch.needs().node.to_owned(),
-            workload: received.map(describe).unwrap_or_default(),
+            workload: received.map(|received| describe(received, leaf.workload().is_some())).unwrap_or_default(),
             secrets: match decision {
                 Decision::Release(grant) => {
                     grant.secrets().iter().map(|s| format!("{}={}@{}", s.request.file, s.request.secret, s.version)).collect()
@@ -127,6 +127,7 @@ impl Explanation {
     }
 }
 
-fn describe(leaf: &Leaf) -> String {
-    format!("{}/{} container {}, service account {}", leaf.namespace, leaf.pod, leaf.container, leaf.service_account)
+fn describe(leaf: &Leaf, holds: bool) -> String {
+    let unverified = if holds { "" } else { " (unverified)" };
+    format!("{}/{} container {}, service account {}{unverified}", leaf.namespace, leaf.pod, leaf.container, leaf.service_account)
 }

@@ -10,6 +10,7 @@ mod accepts;
 mod cases;
 mod compile;
 mod condition;
+mod draft;
 mod error;
 mod explain;
 mod facts;
@@ -18,6 +19,7 @@ mod schema;
 
 pub use accepts::{ACCEPTS, Accept, SecretMetadata};
 pub use cases::{Case, CaseError, CaseResult, Wanted, run_cases};
+pub use draft::draft;
 pub use error::{PolicyError, UnknownAccept};
 pub use schema::{BASELINE, SCHEMA};
 

@@ -8,8 +8,9 @@ use podseal_protocol::{
 };
 
 use crate::{
-    appraiser::{Cluster, Context, Registration, appraise},
+    appraiser::{Appraisal, Cluster, Context, LeafAppraisal, Registration, appraise},
     batch::Unverified,
+    claims::{NodeClaims, WorkloadClaims},
     decision::{Decision, decide},
     entry::{Entry, EntryKind},
     explanation::Explanation,
@@ -145,21 +146,24 @@ impl OfLeaf {
         d.end("leaf")?;
         Ok(Self { index, secrets: object(objects, role::SECRETS)?.clone() })
     }
+
+    fn of<'a>(&self, appraisal: &'a Appraisal) -> Result<&'a LeafAppraisal, RecheckError> {
+        let index = usize::try_from(self.index).unwrap_or(usize::MAX);
+        appraisal.leaves().get(index).ok_or(RecheckError::NoSuchLeaf)
+    }
 }
 
 fn object<'a>(objects: &'a BTreeMap<String, Vec<u8>>, role: &'static str) -> Result<&'a Vec<u8>, RecheckError> {
     objects.get(role).ok_or_else(|| RecheckError::Missing { role: role.to_owned() })
 }
 
-/// Appraises and decides, from these bytes alone.
-fn decide_anew(shared: &Shared, of_leaf: &OfLeaf, limits: &Limits) -> Result<(Decision, Explanation), RecheckError> {
-    let batch = Unverified::parse(&shared.exchange, limits)?;
+/// Appraises, from these bytes alone.
+fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result<Appraisal, RecheckError> {
     let node = shared.node.as_deref().map(|bytes| NodeRecord::decode(bytes, limits)).transpose()?;
     let registration = node.map(Registration::new);
     let cluster = shared.cluster.as_deref().map(|bytes| ClusterRecord::decode(bytes, limits)).transpose()?;
     let cluster = cluster.map(Cluster::new).transpose().map_err(|_| RecheckError::Cluster)?;
     let references = shared.references.iter().map(|(_, text)| Reference::parse(text)).collect::<Result<Vec<_>, _>>();
-    let policy = shared.policy.as_deref().map(|text| Policy::parse(text, &PolicyLimits::DEFAULT));
     let context = Context {
         verifier: shared.verifier,
         now: shared.now,
@@ -170,9 +174,15 @@ fn decide_anew(shared: &Shared, of_leaf: &OfLeaf, limits: &Limits) -> Result<(De
         replayed: None,
         limits: *limits,
     };
-    let appraisal = appraise(&batch, &context);
-    let index = usize::try_from(of_leaf.index).unwrap_or(usize::MAX);
-    let leaf = appraisal.leaves().get(index).ok_or(RecheckError::NoSuchLeaf)?;
+    Ok(appraise(batch, &context))
+}
+
+/// Appraises and decides, from these bytes alone.
+fn decide_anew(shared: &Shared, of_leaf: &OfLeaf, limits: &Limits) -> Result<(Decision, Explanation), RecheckError> {
+    let batch = Unverified::parse(&shared.exchange, limits)?;
+    let appraisal = appraise_anew(&batch, shared, limits)?;
+    let leaf = of_leaf.of(&appraisal)?;
+    let policy = shared.policy.as_deref().map(|text| Policy::parse(text, &PolicyLimits::DEFAULT));
     let secrets = decode_secrets(&of_leaf.secrets, limits)?;
     let decision = decide(&appraisal, leaf, policy.transpose().map_err(|_| RecheckError::Policy)?.as_ref(), &secrets);
     let explanation = Explanation::of_decision(&batch, &appraisal, leaf, &decision);
@@ -212,6 +222,9 @@ pub enum RecheckError {
     /// The exchange has no such leaf.
     #[error("the archived exchange has no leaf of the recorded number")]
     NoSuchLeaf,
+    /// No claims follow from it.
+    #[error("the evidence itself does not hold, so nothing is known of who asked: see podseal explain")]
+    EvidenceFails,
 }
 
 /// What deciding anew came to.
@@ -230,14 +243,7 @@ pub struct Rechecked {
 /// # Errors
 /// Anything that keeps the decision from being taken: never "the same".
 pub fn recheck(entry: &Entry, objects: &BTreeMap<String, Vec<u8>>, limits: &Limits) -> Result<Rechecked, RecheckError> {
-    for (role, digest) in entry.objects.iter().filter(|(role, _)| role != role::CIPHERTEXT) {
-        let bytes = objects.get(role).ok_or_else(|| RecheckError::Missing { role: role.clone() })?;
-        if Digest::of(bytes) != *digest {
-            return Err(RecheckError::OtherDigest { role: role.clone() });
-        }
-    }
-    let named: BTreeMap<String, Vec<u8>> =
-        objects.iter().filter(|(role, _)| entry.object(role).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let named = named(entry, objects)?;
     let recorded = Explanation::decode(object(&named, role::EXPLANATION)?).ok_or(RecheckError::Explanation)?;
     let (decision, now) = decide_anew(&Shared::from_objects(&named, limits)?, &OfLeaf::from_objects(&named, limits)?, limits)?;
     let kind = match decision {
@@ -246,4 +252,47 @@ pub fn recheck(entry: &Entry, objects: &BTreeMap<String, Vec<u8>>, limits: &Limi
     };
     let same = recorded == now && kind == entry.kind;
     Ok(Rechecked { recorded, now, same })
+}
+
+/// Who asked for what, as evidence that holds says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The machine.
+    pub node: NodeClaims,
+    /// The container.
+    pub workload: WorkloadClaims,
+    /// Names of the secrets, in the order asked.
+    pub secrets: Vec<String>,
+}
+
+/// Appraises the evidence of a release or refusal anew from the archive alone; what policy said of it does not matter.
+///
+/// # Errors
+/// What [`recheck`] fails with, and [`RecheckError::EvidenceFails`].
+pub fn asked(entry: &Entry, objects: &BTreeMap<String, Vec<u8>>, limits: &Limits) -> Result<Asked, RecheckError> {
+    let named = named(entry, objects)?;
+    let shared = Shared::from_objects(&named, limits)?;
+    let batch = Unverified::parse(&shared.exchange, limits)?;
+    let appraisal = appraise_anew(&batch, &shared, limits)?;
+    let leaf = OfLeaf::from_objects(&named, limits)?;
+    let leaf = leaf.of(&appraisal)?;
+    match (appraisal.node_claims(), leaf.workload(), leaf.leaf()) {
+        (Some(node), Some(workload), Some(asks)) => Ok(Asked {
+            node: node.clone(),
+            workload: workload.clone(),
+            secrets: asks.secrets.iter().map(|request| request.secret.clone()).collect(),
+        }),
+        _ => Err(RecheckError::EvidenceFails),
+    }
+}
+
+/// The objects that the entry names, each with the digest that it names.
+fn named(entry: &Entry, objects: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Vec<u8>>, RecheckError> {
+    for (role, digest) in entry.objects.iter().filter(|(role, _)| role != role::CIPHERTEXT) {
+        let bytes = objects.get(role).ok_or_else(|| RecheckError::Missing { role: role.clone() })?;
+        if Digest::of(bytes) != *digest {
+            return Err(RecheckError::OtherDigest { role: role.clone() });
+        }
+    }
+    Ok(objects.iter().filter(|(role, _)| entry.object(role).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect())
 }

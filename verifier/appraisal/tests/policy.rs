@@ -8,6 +8,8 @@ mod apply;
 mod attributes;
 #[path = "policy/baseline.rs"]
 mod baseline;
+#[path = "policy/drafts.rs"]
+mod drafts;
 #[path = "policy/folders.rs"]
 mod folders;
 #[path = "policy/refusals.rs"]

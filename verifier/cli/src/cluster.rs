@@ -95,9 +95,11 @@ impl ClusterCommand {
                     attester_directories: add.attester_dir,
                 };
                 let mut session = context.connect().await?;
+                let before = session.client.list_clusters(Empty {}).await?.into_inner().clusters;
+                let verb = if before.iter().any(|known| known.id == add.id) { "replaced" } else { "added" };
                 let change = session.client.add_cluster(cluster).await?.into_inner();
                 let changed = Changed { name: add.id, change: change.into() };
-                context.format.print(&changed, |c| format!("cluster {} added; {}", c.name, c.change))?;
+                context.format.print(&changed, |c| format!("cluster {} {verb}; {}", c.name, c.change))?;
             }
             Self::List => {
                 let mut session = context.connect().await?;

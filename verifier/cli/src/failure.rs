@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 use podseal_appraisal::{
     policy::{CaseError, PolicyError, UnknownAccept},
+    recheck::RecheckError,
     reference::{CaptureError, ReferenceError},
 };
 use podseal_protocol::{key::KeyError, seal::SealError};
@@ -88,6 +89,8 @@ pub(crate) enum Failure {
     Runtime(io::Error),
     #[error("the log does not verify, so there is no telling which entries are missing: run podseal log verify")]
     LogDoesNotVerify,
+    #[error("nothing to draft from {audit_id}: {error}")]
+    NoDraft { audit_id: String, error: RecheckError },
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("the verifier's answer: {what}: found {found}, wanted {wanted}: compare the versions of podseal and podseal-verifier")]
@@ -117,7 +120,7 @@ impl Failure {
     /// As [`EXIT_CODES`] says.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::LogDoesNotVerify => 1,
+            Self::LogDoesNotVerify | Self::NoDraft { .. } => 1,
             Self::NoConfig { .. }
             | Self::Config { .. }
             | Self::KeyMode { .. }

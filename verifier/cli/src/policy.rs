@@ -1,5 +1,7 @@
 //! `podseal policy`: which workload gets which secret.
 
+mod draft;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -15,10 +17,16 @@ use crate::{
     output::{self, ChangeView},
 };
 
-/// The policy: apply, test, show
+/// The policy: draft, test, apply, show
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Put a policy in force in the place of the one before; a folder's cases are run first, and must all hold
+    /// Print a permit for what asked under an audit id and was refused, to review and to append to a policy
+    Draft {
+        /// As the refusal or `podseal log list` has it
+        #[arg(value_name = "AUDIT-ID")]
+        audit_id: String,
+    },
+    /// Put a policy in force in the place of the whole one before; a folder's cases are run first, and must all hold
     Apply {
         /// A policy, or a folder with policy.cedar, allow/ and deny/
         #[arg(value_name = "FILE|DIR")]
@@ -77,6 +85,7 @@ impl PolicyCommand {
     /// [`Failure`].
     pub(crate) async fn run(self, context: &Context) -> Result<Outcome, Failure> {
         match self {
+            Self::Draft { audit_id } => draft::run(context, audit_id).await,
             Self::Apply { path } => apply(context, &path).await,
             Self::Test { folder } => {
                 let view = test(&folder)?;

@@ -1,6 +1,11 @@
 //! Serving: open everything, say so, serve, drain, close.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use thiserror::Error;
 use tokio::{
@@ -49,6 +54,14 @@ pub enum RunError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Another one serves from the same directory, or there is none.
+    #[error("{directory}: {problem}: end the podseal-verifier that serves from it, or see whether it is there")]
+    Directory {
+        /// Where the database lies.
+        directory: PathBuf,
+        /// What the operating system said.
+        problem: io::Error,
+    },
     /// The address.
     #[error("listen {address}: {error}: choose another address, or end the process that holds it")]
     Listen {
@@ -82,6 +95,15 @@ async fn open(config: &Config) -> Result<(Store, Arc<Keyring>), RunError> {
     Ok((store, Arc::new(keys)))
 }
 
+/// Holds the database's directory for this process: two would each decide on a state that the other changes.
+fn hold_alone(database: &Path) -> Result<fs::File, RunError> {
+    let directory = database.parent().unwrap_or(Path::new("/"));
+    let failed = |problem| RunError::Directory { directory: directory.to_owned(), problem };
+    let held = fs::File::open(directory).map_err(failed)?;
+    held.try_lock().map_err(|error| failed(error.into()))?;
+    Ok(held)
+}
+
 /// Serves until SIGTERM or SIGINT, then finishes what has begun.
 ///
 /// # Errors
@@ -89,6 +111,7 @@ async fn open(config: &Config) -> Result<(Store, Arc<Keyring>), RunError> {
 pub async fn run(config: Config) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
+    let held = hold_alone(&config.database)?;
     let (store, keys) = open(&config).await?;
     let identity = tls::issue(&keyring::root(&store, keys.kek()).await?, clock::now())?;
     let tls = tls::server_config(&identity, config.admins.keys().copied().collect())?;
@@ -135,5 +158,6 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     };
     accepting.abort();
     info!("stopped");
+    drop(held);
     Ok(served?)
 }

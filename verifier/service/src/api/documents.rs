@@ -16,6 +16,7 @@ use super::{
     reply,
 };
 use crate::{
+    clock,
     config::is_name,
     store::{
         clusters as rows,
@@ -44,6 +45,9 @@ pub(super) async fn apply_reference(verifier: &Verifier, admin: &Admin, request:
     let named = request.name.is_empty() || request.name == parsed.name();
     known_form(named, "reference.name", &request.name, "the name that stands in the file, or none")?;
     known_form(is_name(parsed.name()), "reference.name", parsed.name(), "1 to 64 letters, digits, '-', '_' or '.'")?;
+    let expires = parsed.expires();
+    let wanted = "a time to come: review the values, and write a later expires";
+    known_form(clock::now() < expires, "reference.expires", &format!("{expires} seconds after 1970"), wanted)?;
     let document = documents::Document::new(parsed.name().to_owned(), request.text);
     let digest = document.digest;
     Ok(applied(digest, change(verifier, admin, Mutation::ApplyReference(document)).await?))

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use crate::verifier::{Installation, init};
+use crate::verifier::{Installation, binary, init};
 
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -34,6 +34,17 @@ fn init_twice_changes_nothing() {
     assert_eq!(made["admin"]["spki_sha256"].as_str().unwrap(), installation.admin_spki);
     assert_eq!(made["admin"]["configured"], true);
     assert_eq!(before, files.map(|name| fs::read(installation.path(name)).unwrap()));
+}
+
+#[test]
+fn only_one_serves_from_a_directory() {
+    let running = Installation::new("").start();
+    let output = binary().args(["run", "--config"]).arg(running.installation.config()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("end the podseal-verifier that serves from it"), "{error}");
+    // What only looks may run beside it.
+    holds(&running.installation);
 }
 
 #[test]
