@@ -51,6 +51,12 @@ fn a_good_configuration_is_accepted_and_nothing_is_opened() {
 }
 
 #[test]
+fn the_sample_is_good() {
+    let sample = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/attester.toml")).unwrap();
+    assert!(check(&sample).0, "{}", check(&sample).1);
+}
+
+#[test]
 fn unknown_config_key_refused() {
     for (place, line) in [("[node]", 2), ("[verifier]", 7), ("[tpm]", 11), ("[runtime]", 15), ("[workload]", 18)] {
         let (accepted, said) = check(&GOOD.replace(place, &format!("{place}\nsurprise = 1")));

@@ -92,7 +92,7 @@ async fn a_policy_is_taken_whole_or_not_at_all() {
     assert_eq!(admin.get_policy(Empty {}).await.unwrap().into_inner().text, POLICY);
     let refused = admin.apply_reference(document("not a reference set")).await.unwrap_err();
     assert_eq!(reason(&refused), "reference.invalid");
-    let past = "name = \"past\"\nexpires = 2020-01-01T00:00:00Z\n[pcr]\n0 = [\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"]\n";
+    let past = "name = \"past\"\nexpires = 2020-01-01T00:00:00Z\n[pcr]\n0 = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\n";
     let refused = admin.apply_reference(document(past)).await.unwrap_err();
     assert_eq!(reason(&refused), "reference.expires", "{refused}");
 }

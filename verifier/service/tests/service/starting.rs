@@ -57,6 +57,17 @@ fn a_credential_that_was_moved_away_is_not_made_anew() {
 }
 
 #[test]
+fn the_sample_is_good_where_it_is_installed() {
+    let installation = Installation::new("");
+    let root = rcgen::generate_simple_self_signed(vec!["root".to_owned()]).unwrap();
+    fs::write(installation.path("ek-root.pem"), root.cert.pem()).unwrap();
+    let sample = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/verifier.toml")).unwrap();
+    let here = sample.replace("/etc/podseal/", "").replace("/var/lib/podseal", "data").replace(&"0".repeat(64), &installation.admin_spki);
+    fs::write(installation.config(), here).unwrap();
+    holds(&installation);
+}
+
+#[test]
 fn verifier_starts_insecurely_never() {
     let installation = Installation::new("");
     holds(&installation);
