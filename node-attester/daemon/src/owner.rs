@@ -194,6 +194,17 @@ enum Job {
     Collect { binding: Digest, reply: oneshot::Sender<Result<Vec<Part>, TpmError>> },
 }
 
+impl Job {
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::AkName(reply) => reply.is_closed(),
+            Self::Enrol(reply) => reply.is_closed(),
+            Self::Activate { reply, .. } => reply.is_closed(),
+            Self::Collect { reply, .. } => reply.is_closed(),
+        }
+    }
+}
+
 /// The way to the owner's thread, which ends when the last of these is dropped.
 #[derive(Clone)]
 pub struct Owner {
@@ -268,8 +279,11 @@ impl Owner {
     }
 }
 
-/// Does one job. Whoever asked may have given up meanwhile: then nobody takes the answer.
+/// Does one job, unless whoever asked has given up: the device is slow. Whoever gives up while it is done does not take the answer.
 fn work(tpm: &mut Tpm, job: Job) {
+    if job.is_given_up() {
+        return;
+    }
     match job {
         Job::AkName(reply) => drop(reply.send(tpm.closing_on_error(Tpm::ak_name))),
         Job::Enrol(reply) => drop(reply.send(tpm.closing_on_error(Tpm::enrol))),

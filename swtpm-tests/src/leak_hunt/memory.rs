@@ -83,7 +83,13 @@ impl Hunt<'_> {
         let dir = PathBuf::from(format!("/proc/{}", holder.pid));
         let maps = fs::read(dir.join("maps"))?;
         let (pages, memory) = (File::open(dir.join("pagemap"))?, File::open(dir.join("mem"))?);
-        for region in String::from_utf8_lossy(&maps).lines().filter_map(Region::parse) {
+        for line in String::from_utf8_lossy(&maps).lines() {
+            let Some(region) = Region::parse(line) else {
+                self.report
+                    .incomplete
+                    .push(Gap { what: format!("memory of {holder}"), why: format!("a line of maps is not understood: {line}") });
+                continue;
+            };
             if KERNELS.contains(&region.path.as_str()) {
                 continue;
             }

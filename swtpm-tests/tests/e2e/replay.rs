@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use podseal_protocol::evidence::{Evidence, Part};
 use podseal_protocol::exchange::{Exchange, ExchangeReply, Outcome as LeafOutcome};
-use podseal_protocol::{Digest, Limits};
+use podseal_protocol::{Digest, Limits, SecretRequest};
 use podseal_swtpm_tests::site::counterfeit::Plan;
 use podseal_swtpm_tests::site::{Claim, Counterfeit, Explained, Site, Workload};
 use podseal_wire::Message;
@@ -14,6 +14,7 @@ use crate::{Outcome, Test};
 
 pub(crate) const TESTS: &[Test] = &[
     ("challenge_replayed", challenge_replayed),
+    ("what_finds_no_room_in_the_reply_spares_the_others", what_finds_no_room_in_the_reply_spares_the_others),
     ("errors_carry_no_expected_values", errors_carry_no_expected_values),
     ("missing_part_never_raises_status", missing_part_never_raises_status),
 ];
@@ -123,6 +124,28 @@ fn errors_carry_no_expected_values(fixtures: &Fixtures) -> Outcome {
 }
 
 /// Sends an exchange that is refused; what was expected of it is in the explanation, and nowhere in the reply.
+/// Five containers, each with more than three MiB to get: the reply takes the first three, and nothing is recorded of the others.
+fn what_finds_no_room_in_the_reply_spares_the_others(fixtures: &Fixtures) -> Outcome {
+    const LONGEST: usize = 64 << 10;
+    let (site, _) = fixtures.honest()?;
+    let fake = Counterfeit::enrol(site, "roomy", "roomy")?;
+    site.put_secret("roomy/db", &[7; LONGEST])?;
+    let files = || (0..64).map(|number| SecretRequest { file: format!("f{number}"), secret: "roomy/db".into() }).collect();
+    let claims = (0..5).map(|_| Ok(fake.claim()?.with_leaf(|leaf| leaf.secrets = files()))).collect::<Result<Vec<Claim>, Failure>>()?;
+    let answers = fake.ask(&claims.iter().collect::<Vec<_>>())?;
+
+    let taken = answers.iter().zip(&claims).filter(|(answer, _)| answer.reason().is_empty());
+    let opened = taken.map(|(answer, claim)| Ok(claim.open(site.verifier().digest(), answer.delivered(site)?)?));
+    assert_eq!(opened.collect::<Result<Vec<_>, Failure>>()?.len(), 3);
+    for left_out in &answers[3..] {
+        assert_eq!(left_out.reason(), "exchange.too_large");
+        let explained = left_out.refused(site)?;
+        assert_eq!((explained.result(), explained.reason()), ("rejected", "exchange.too_large"), "{}", explained.told());
+    }
+    fake.ask(&[&claims[4]])?.first().expect("an answer").delivered(site)?;
+    Ok(())
+}
+
 fn says_nothing(site: &Site, exchange: &Exchange) -> Result<Explained, Failure> {
     let sent = exchange.encode();
     let reply = wire(site, sent.clone())?;

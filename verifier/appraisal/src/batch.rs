@@ -13,7 +13,8 @@ use podseal_protocol::{
 /// What one leaf names: OCI spec, pod set, token.
 const NAMED_BY_A_LEAF: usize = 3;
 
-/// A received exchange. Nothing in it can be read before it is appraised, but what has to be looked up for that: [`Unverified::needs`].
+/// A received exchange. Nothing in it can be read before it is appraised, but what has to be looked up for that ([`Unverified::needs`]), and
+/// the leaves' digests.
 ///
 /// ```compile_fail,E0616
 /// # use podseal_appraisal::batch::Unverified;
@@ -48,9 +49,7 @@ pub(crate) struct UnverifiedLeaf {
 pub struct Needs<'a> {
     /// The node whose registration decides.
     pub node: &'a str,
-    /// The epoch whose MAC key decides.
-    pub epoch: u64,
-    /// The challenge, to be compared with that key.
+    /// The challenge: its MAC is compared, and it is what gets spent.
     pub challenge: &'a ReceivedChallenge,
 }
 
@@ -77,23 +76,11 @@ impl Unverified {
     /// What to look up.
     #[must_use]
     pub fn needs(&self) -> Needs<'_> {
-        Needs { node: &self.evidence.node, epoch: self.challenge.fields().epoch, challenge: &self.challenge }
+        Needs { node: &self.evidence.node, challenge: &self.challenge }
     }
 
     /// Digests of the leaves, in their order: what the answers go by.
     pub fn leaf_digests(&self) -> impl Iterator<Item = Digest> {
         self.leaves.iter().map(|leaf| leaf.digest)
-    }
-
-    /// What is spent when something is released on this batch.
-    #[must_use]
-    pub fn challenge_digest(&self) -> Digest {
-        self.challenge.digest()
-    }
-
-    /// When the challenge ends, in seconds since 1970: after that nobody needs to know any more that it was spent.
-    #[must_use]
-    pub fn challenge_expires(&self) -> u64 {
-        self.challenge.fields().expires
     }
 }

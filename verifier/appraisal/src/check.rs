@@ -5,6 +5,11 @@
 
 use std::borrow::Cow;
 
+use podseal_protocol::Digest;
+
+/// Longest text of a check, in bytes; of a longer one its beginning and its digest are told.
+const TOLD: usize = 4096;
+
 /// What one verification step is: its stable name, where its specification stands, and what an operator does when it fails.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -94,7 +99,7 @@ impl Checks {
         found: impl Into<Cow<'static, str>>,
     ) -> bool {
         let verdict = if holds { Verdict::Pass } else { Verdict::Fail };
-        self.list.push(Check { rule, expected: expected.into(), found: found.into(), origin: origin.into(), verdict });
+        self.list.push(Check { rule, expected: clipped(expected.into()), found: clipped(found.into()), origin: origin.into(), verdict });
         holds
     }
 
@@ -103,7 +108,7 @@ impl Checks {
         self.list.push(Check {
             rule,
             expected: Cow::Borrowed("something to appraise"),
-            found: why.into(),
+            found: clipped(why.into()),
             origin: Cow::Borrowed(""),
             verdict: Verdict::NotAppraised,
         });
@@ -125,6 +130,16 @@ impl Checks {
         }
         self.list
     }
+}
+
+/// What is told of a value that its sender chose: the explanation of one leaf names many of them, and is archived.
+fn clipped(text: Cow<'static, str>) -> Cow<'static, str> {
+    if text.len() <= TOLD {
+        return text;
+    }
+    let end = text.floor_char_boundary(TOLD);
+    let (begin, _) = text.split_at(end);
+    Cow::Owned(format!("{begin}… ({} bytes, SHA-256 {})", text.len(), Digest::of(text.as_bytes())))
 }
 
 /// The worst verdict of a list; an empty list is not a pass.

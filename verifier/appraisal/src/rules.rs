@@ -133,6 +133,12 @@ pub static SECRET_EXISTS: Rule = Rule {
     spec: "docs/ARCHITECTURE.md, secrets",
     remedy: "Create the secret (podseal secret put or generate), or correct the annotation podseal.dev/secrets.",
 };
+/// The delivery fits into the reply to its batch.
+pub static REPLY_ROOM: Rule = Rule {
+    name: "exchange.too_large",
+    spec: "docs/PROTOCOL.md, exchange",
+    remedy: "Start the container again: it then asks with fewer others. Alone, its secrets are too large together: ask for fewer.",
+};
 /// A policy is in force.
 pub static POLICY_IN_FORCE: Rule =
     Rule { name: "policy.in_force", spec: "docs/ARCHITECTURE.md, policy", remedy: "Apply a policy: podseal policy apply." };

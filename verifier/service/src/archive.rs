@@ -46,6 +46,9 @@ pub enum ArchiveError {
     /// It does not open, or is not what its name says.
     #[error("archive: object {0} was altered, or belongs to another verifier: restore it from a backup")]
     Altered(Digest),
+    /// Longer than any object is: it would not be read back.
+    #[error("archive: an object of {0} bytes, at most 16 MiB are kept: ask for fewer secrets in one container")]
+    TooLong(usize),
     /// Encryption failed.
     #[error(transparent)]
     Wrap(#[from] WrapError),
@@ -100,6 +103,7 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`].
     pub fn put_blocking(&self, content: &[u8]) -> Result<Digest, ArchiveError> {
+        require((content.len() + WRAPPED) as u64 <= LARGEST, ArchiveError::TooLong(content.len()))?;
         let digest = Digest::of(content);
         let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = fs::metadata(self.path(&digest)).is_ok_and(|file| file.len() == (content.len() + WRAPPED) as u64);

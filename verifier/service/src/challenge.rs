@@ -10,12 +10,12 @@ use crate::{
 /// A fresh challenge for one node and one purpose.
 ///
 /// # Errors
-/// No MAC key, or no randomness.
+/// No randomness.
 pub fn issue(keys: &Keyring, purpose: Purpose, node: &str, now: u64) -> Result<Vec<u8>, KeyringError> {
-    let (epoch, key) = keys.newest_mac().ok_or(KeyringError::Missing("mac"))?;
+    let (epoch, key) = keys.newest_mac();
     let challenge = Challenge {
         verifier: *keys.verifier(),
-        epoch,
+        epoch: *epoch,
         purpose,
         node: node.to_owned(),
         issued: now,

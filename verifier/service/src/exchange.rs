@@ -41,8 +41,9 @@ use crate::{
 
 /// How often a decision is taken anew because state moved under it.
 const ATTEMPTS: usize = 4;
-/// Exchanges that wait for a processor at most, for each that has one.
-const WAITING: usize = 64;
+/// What a reply has besides deliveries: its own fields with the next challenge, and a refusal for each leaf.
+const REST_OF_A_REPLY: usize = 4 << 10;
+const A_REFUSAL: usize = 256;
 
 /// Why an exchange gets no reply at all.
 #[derive(Debug, Error)]
@@ -50,9 +51,6 @@ pub enum ExchangeError {
     /// Not an exchange.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// Too much waits.
-    #[error("overloaded: {0} exchanges wait; try again in a second")]
-    Overloaded(usize),
     /// State cannot be read.
     #[error(transparent)]
     InForce(#[from] InForceError),
@@ -74,11 +72,6 @@ pub enum ExchangeError {
     /// No challenge key.
     #[error(transparent)]
     Keys(#[from] KeyringError),
-    /// What would be delivered does not fit into one reply, so that it would be logged and never arrive.
-    #[error(
-        "{0} bytes would be delivered at once, more than one reply takes: ask for fewer or smaller secrets at a time; nothing was released"
-    )]
-    TooLarge(usize),
     /// State moved each time.
     #[error("policy, registry or secrets changed {ATTEMPTS} times while this was decided: try again")]
     Moving,
@@ -96,7 +89,6 @@ pub struct Exchanges {
     committer: Committer,
     rejections: Arc<Rejections>,
     processors: Arc<Semaphore>,
-    most_waiting: usize,
     limits: Limits,
 }
 
@@ -108,6 +100,22 @@ struct Decided {
     of_leaf: OfLeaf,
     secrets: Vec<SecretRecord>,
     decision: Decision,
+}
+
+/// One leaf, decided, and sealed where that was the decision.
+struct Concluded {
+    told: Told,
+    of_leaf: OfLeaf,
+    result: Result<Sealed, &'static str>,
+}
+
+/// What is told of a leaf once its entry is durable.
+struct Told {
+    audit_id: String,
+    leaf: Digest,
+    explanation: Explanation,
+    /// Its delivery found no room in the reply: then nothing of it is recorded, and it has to ask again.
+    left_out: bool,
 }
 
 /// One batch, appraised on one generation.
@@ -126,16 +134,7 @@ impl Exchanges {
     pub fn new(store: Store, keys: Arc<Keyring>, committer: Committer, rejections: Arc<Rejections>, limits: Limits) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         let in_force = InForce::new(store.clone());
-        Self {
-            store,
-            keys,
-            in_force,
-            committer,
-            rejections,
-            processors: Arc::new(Semaphore::new(processors)),
-            most_waiting: processors * (WAITING + 1),
-            limits,
-        }
+        Self { store, keys, in_force, committer, rejections, processors: Arc::new(Semaphore::new(processors)), limits }
     }
 
     /// Answers one exchange.
@@ -143,7 +142,8 @@ impl Exchanges {
     /// # Errors
     /// [`ExchangeError`]: then nothing was released.
     pub async fn answer(&self, bytes: Vec<u8>) -> Result<ExchangeReply, ExchangeError> {
-        let batch = Arc::new(Unverified::parse(&bytes, &self.limits)?);
+        let limits = self.limits;
+        let (batch, bytes) = self.compute(move || Unverified::parse(&bytes, &limits).map(|batch| (Arc::new(batch), bytes))).await??;
         let node = batch.needs().node.to_owned();
         for _ in 0..ATTEMPTS {
             let appraised = self.appraise(Arc::clone(&batch)).await?;
@@ -151,14 +151,18 @@ impl Exchanges {
                 let checks = appraised.appraisal.node_checks();
                 return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
             }
-            if challenges::is_spent(self.store.readers(), &spend(&batch)).await? {
+            if challenges::is_spent(self.store.readers(), &Spend::of(batch.needs().challenge)).await? {
                 return self.replayed(&batch);
             }
             let (appraised, decided) = self.decide(appraised).await?;
-            let pending = self.seal_and_archive(&appraised, decided, &bytes).await?;
-            self.fits_into_a_reply(&pending)?;
+            let concluded = match self.seal(decided, &node).await {
+                // A secret got another value since the decision.
+                Err(ExchangeError::Value(ValueError::Gone { .. })) => continue,
+                concluded => concluded?,
+            };
+            let (pending, told) = self.archive(&appraised, concluded, &bytes).await?;
             match self.committer.release(pending).await? {
-                ReleaseOutcome::Committed(outcomes) => return self.reply(&node, outcomes),
+                ReleaseOutcome::Committed(outcomes) => return self.told(&node, told, outcomes),
                 ReleaseOutcome::Replayed => return self.replayed(&batch),
                 ReleaseOutcome::Moved => {}
             }
@@ -217,7 +221,35 @@ impl Exchanges {
         Ok(found)
     }
 
-    async fn seal_and_archive(&self, appraised: &Appraised, decided: Vec<Decided>, bytes: &[u8]) -> Result<Pending, ExchangeError> {
+    /// Seals what was granted, as far as the deliveries fit into one reply: what does not would be logged, and never arrive.
+    async fn seal(&self, decided: Vec<Decided>, node: &str) -> Result<Vec<Concluded>, ExchangeError> {
+        let mut room = self.limits.message.saturating_sub(REST_OF_A_REPLY + decided.len() * A_REFUSAL);
+        let mut concluded = Vec::with_capacity(decided.len());
+        for Decided { audit_id, leaf, explanation, of_leaf, secrets, decision } in decided {
+            let mut told = Told { audit_id, leaf, explanation, left_out: false };
+            let result = match decision {
+                Decision::Refuse(refusal) => Err(refusal.reason()),
+                Decision::Release(grant) => {
+                    let sealed = self.sealed(grant, &secrets, &told.audit_id).await?;
+                    let length = sealed.delivery_length();
+                    let mut checks = Checks::owing(&[&rules::REPLY_ROOM]);
+                    if checks.record(&rules::REPLY_ROOM, length <= room, format!("at most {room} bytes"), format!("{length} bytes")) {
+                        room -= length;
+                        Ok(sealed)
+                    } else {
+                        told.left_out = true;
+                        told.explanation = Explanation::of_checks("rejected", node, &told.explanation.workload, &checks.finish());
+                        Err(rules::REPLY_ROOM.name)
+                    }
+                }
+            };
+            concluded.push(Concluded { told, of_leaf, result });
+        }
+        Ok(concluded)
+    }
+
+    /// Archives every input and result, before anything of it is in the log.
+    async fn archive(&self, appraised: &Appraised, concluded: Vec<Concluded>, bytes: &[u8]) -> Result<(Pending, Vec<Told>), ExchangeError> {
         let generation = &appraised.generation;
         let record = appraised.registration.as_ref().map(|r| r.record());
         let shared = Shared {
@@ -231,32 +263,41 @@ impl Exchanges {
             references: generation.reference_texts.clone(),
         };
         let shared = self.committer.archived(shared.into_objects()).await?;
-        let mut leaves = Vec::with_capacity(decided.len());
-        for decided in decided {
-            let mut own = decided.of_leaf.into_objects();
-            own.push((role::EXPLANATION, decided.explanation.encode()));
-            let mut objects = self.committer.archived(own).await?;
-            objects.extend_from_slice(&shared);
-            let result = match decided.decision {
-                Decision::Refuse(refusal) => Err(refusal.reason()),
-                Decision::Release(grant) => Ok(self.sealed(grant, &decided.secrets, &decided.audit_id).await?),
-            };
-            log_decision(&decided.audit_id, &decided.explanation);
-            leaves.push(PendingLeaf { leaf: decided.leaf, audit_id: decided.audit_id, objects, result });
+        let (mut leaves, mut all) = (Vec::with_capacity(concluded.len()), Vec::with_capacity(concluded.len()));
+        for Concluded { told, of_leaf, result } in concluded {
+            if !told.left_out {
+                let mut own = of_leaf.into_objects();
+                own.push((role::EXPLANATION, told.explanation.encode()));
+                let mut objects = self.committer.archived(own).await?;
+                objects.extend_from_slice(&shared);
+                leaves.push(PendingLeaf { leaf: told.leaf, audit_id: told.audit_id.clone(), objects, result });
+            }
+            all.push(told);
         }
-        Ok(Pending {
+        let pending = Pending {
             generation: generation.number,
             node: appraised.batch.needs().node.to_owned(),
-            challenge: spend(&appraised.batch),
+            challenge: Spend::of(appraised.batch.needs().challenge),
             decided: appraised.now,
             leaves,
-        })
+        };
+        Ok((pending, all))
     }
 
-    fn fits_into_a_reply(&self, pending: &Pending) -> Result<(), ExchangeError> {
-        let sealed = pending.leaves.iter().filter_map(|leaf| leaf.result.as_ref().ok());
-        let total: usize = sealed.map(Sealed::delivery_length).sum();
-        if total <= self.limits.message { Ok(()) } else { Err(ExchangeError::TooLarge(total)) }
+    /// Answers for what is in the log now, and for what found no room.
+    fn told(&self, node: &str, told: Vec<Told>, committed: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
+        let mut committed = committed.into_iter();
+        let mut outcomes = Vec::with_capacity(told.len());
+        for Told { audit_id, leaf, explanation, left_out } in told {
+            log_decision(&audit_id, &explanation);
+            if left_out {
+                outcomes.push((leaf, Outcome::Refused { reason: explanation.reason.clone(), audit_id: audit_id.clone() }));
+                self.rejections.add(Rejection { audit_id, time: clock::now(), explanation });
+            } else {
+                outcomes.extend(committed.next());
+            }
+        }
+        self.reply(node, outcomes)
     }
 
     async fn sealed(&self, grant: Grant, records: &[SecretRecord], audit_id: &str) -> Result<Sealed, ExchangeError> {
@@ -271,12 +312,8 @@ impl Exchanges {
         Ok(self.compute(move || seal(grant, values, &audit_id, verifier)).await??)
     }
 
-    /// Runs `work` on the bounded pool: as many at a time as there are processors, and not more waiting than we say.
+    /// Runs `work` on the bounded pool: as many at a time as there are processors. How many may wait is bounded by `limits.requests`.
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ExchangeError> {
-        let waiting = Arc::strong_count(&self.processors).saturating_sub(1);
-        if waiting >= self.most_waiting {
-            return Err(ExchangeError::Overloaded(waiting));
-        }
         let place = Arc::clone(&self.processors).acquire_owned().await.map_err(|_| ExchangeError::Stopping)?;
         let work = move || {
             let result = work();
@@ -298,7 +335,7 @@ impl Exchanges {
 
     fn replayed(&self, batch: &Unverified) -> Result<ExchangeReply, ExchangeError> {
         let mut checks = Checks::owing(&[&rules::CHALLENGE_REPLAYED]);
-        checks.record(&rules::CHALLENGE_REPLAYED, false, "a challenge that was not used", batch.challenge_digest().to_string());
+        checks.record(&rules::CHALLENGE_REPLAYED, false, "a challenge that was not used", batch.needs().challenge.digest().to_string());
         let checks: Vec<Check> = checks.finish();
         self.rejected(batch, Explanation::of_checks("rejected", batch.needs().node, "", &checks))
     }
@@ -306,10 +343,6 @@ impl Exchanges {
     fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
         Ok(ExchangeReply { next_challenge: challenge::issue(&self.keys, Purpose::Release, node, clock::now())?, outcomes })
     }
-}
-
-fn spend(batch: &Unverified) -> Spend {
-    Spend { digest: batch.challenge_digest(), expires: batch.challenge_expires() }
 }
 
 fn decide_leaf(

@@ -120,8 +120,15 @@ pub fn create(path: &Path) -> Result<(), KekError> {
     }
     let key = Zeroizing::new(random::bytes::<32>().map_err(WrapError::from)?);
     let text = Zeroizing::new(format!("{}\n", Digest(*key)));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+    // Whole or not at all, and durable before anything is wrapped with it.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = directory.join(format!(".{}", random::audit_id().map_err(WrapError::from)?));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(failed)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    // A link and not a renaming: another's file is never replaced.
+    let named = written.and_then(|()| std::fs::hard_link(&beside, path));
+    let removed = std::fs::remove_file(&beside);
+    named.and(removed).and_then(|()| std::fs::File::open(directory)?.sync_all()).map_err(failed)
 }
 
 #[cfg(test)]

@@ -44,7 +44,10 @@ pub enum KeyringError {
     #[error("store: {0}")]
     Store(#[from] sqlx::Error),
     /// `init` has not been run.
-    #[error("the store has no key for {0}: run `podseal-verifier init`")]
+    #[error("the store has no keys: run `podseal-verifier init`")]
+    NotInitialised,
+    /// A row is gone.
+    #[error("the store has no key for {0}: restore the database from a backup")]
     Missing(&'static str),
     /// A key does not open.
     #[error("key {purpose}, epoch {epoch}: {cause}")]
@@ -77,7 +80,9 @@ pub struct Keyring {
     log: Ed25519KeyPair,
     log_certified: Vec<u8>,
     archive: Kek,
-    macs: BTreeMap<u64, MacKey>,
+    /// Epoch and key.
+    newest_mac: (u64, MacKey),
+    older_macs: BTreeMap<u64, MacKey>,
 }
 
 impl fmt::Debug for Keyring {
@@ -176,7 +181,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     async fn load(store: &Store, kek: &'a Kek) -> Result<Self, KeyringError> {
-        let store_id = state::store_id(store.readers()).await?.ok_or(KeyringError::Missing(ROOT))?;
+        let store_id = state::store_id(store.readers()).await?.ok_or(KeyringError::NotInitialised)?;
         Ok(Self { kek, store_id, rows: keys::list(store.readers()).await? })
     }
 
@@ -223,10 +228,9 @@ impl Keyring {
         let log_row = rows.newest(LOG)?;
         let log = Ed25519KeyPair::from_seed_and_public_key(&*rows.open(log_row)?, &log_row.public);
         let mac_rows = rows.rows.iter().filter(|row| row.purpose == MAC);
-        let macs = mac_rows.map(|row| Ok((row.epoch, MacKey::new(rows.open(row)?)))).collect::<Result<BTreeMap<_, _>, KeyringError>>()?;
-        if macs.is_empty() {
-            return Err(KeyringError::Missing(MAC));
-        }
+        let mut macs =
+            mac_rows.map(|row| Ok((row.epoch, MacKey::new(rows.open(row)?)))).collect::<Result<BTreeMap<_, _>, KeyringError>>()?;
+        let newest_mac = macs.pop_last().ok_or(KeyringError::Missing(MAC))?;
         Ok(Self {
             verifier: Digest::of(&root_spki),
             store_id: rows.store_id,
@@ -237,7 +241,8 @@ impl Keyring {
             log: log.map_err(|_| KeyringError::Unusable(LOG))?,
             log_certified: log_row.certified.clone(),
             archive: Kek::new(&*rows.open(rows.newest(ARCHIVE)?)?)?,
-            macs,
+            older_macs: macs,
+            newest_mac,
             root_spki,
             kek,
         })
@@ -318,12 +323,13 @@ impl Keyring {
     /// The key of one epoch, under which its challenges were MACed; `None` for an epoch that never was.
     #[must_use]
     pub fn mac(&self, epoch: u64) -> Option<&MacKey> {
-        self.macs.get(&epoch)
+        let (newest, key) = &self.newest_mac;
+        if epoch == *newest { Some(key) } else { self.older_macs.get(&epoch) }
     }
 
-    /// The newest epoch and its key, under which challenges are issued. There is always one.
+    /// The newest epoch and its key, under which challenges are issued.
     #[must_use]
-    pub fn newest_mac(&self) -> Option<(u64, &MacKey)> {
-        self.macs.last_key_value().map(|(epoch, key)| (*epoch, key))
+    pub fn newest_mac(&self) -> &(u64, MacKey) {
+        &self.newest_mac
     }
 }

@@ -51,7 +51,10 @@ impl Launcher {
             Some((then, digest)) if then == stamp => digest,
             _ => {
                 let mut content = Vec::new();
-                file.take(MOST).read_to_end(&mut content).map_err(unreadable)?;
+                file.take(MOST + 1).read_to_end(&mut content).map_err(unreadable)?;
+                if content.len() as u64 > MOST {
+                    return Err(unreadable(io::Error::other("longer than 64 MiB")));
+                }
                 Digest::of(&content)
             }
         };

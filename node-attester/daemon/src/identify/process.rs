@@ -2,6 +2,8 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
+use podseal_protocol::require;
+
 use super::Refusal;
 
 /// Longest file of `/proc` that is taken, in bytes.
@@ -28,8 +30,10 @@ pub(super) fn cgroup(pid: i32) -> Result<String, Refusal> {
 
 fn read(path: &str) -> Result<String, Refusal> {
     let mut bytes = Vec::new();
-    let read = File::open(Path::new(path)).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
-    read.map_err(|e| Refusal::Proc { path: path.to_owned(), problem: e.to_string() })?;
+    let wrong = |problem: String| Refusal::Proc { path: path.to_owned(), problem };
+    let read = File::open(Path::new(path)).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes));
+    read.map_err(|e| wrong(e.to_string()))?;
+    require(bytes.len() as u64 <= MOST, wrong(format!("longer than {MOST} bytes")))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

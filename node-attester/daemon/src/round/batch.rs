@@ -23,15 +23,17 @@ impl Batches {
         Self { queue, waiting: VecDeque::new(), limits }
     }
 
-    /// The next batch, at least one leaf; waits for the first. `None` when no more can come.
+    /// The next batch, at least one leaf; waits for the first. `None` when no more can come. Whoever gave up meanwhile is not in it: nobody would
+    /// take the answer, and it would be in the log as released.
     pub(super) async fn next(&mut self) -> Option<Vec<Waiting>> {
-        if self.waiting.is_empty() {
-            self.waiting.push_back(self.queue.recv().await?);
+        self.waiting.retain(Waiting::is_awaited);
+        while self.waiting.is_empty() {
+            self.waiting.extend(Some(self.queue.recv().await?).filter(Waiting::is_awaited));
         }
         while self.waiting.len() < self.limits.leaves
             && let Ok(waiting) = self.queue.try_recv()
         {
-            self.waiting.push_back(waiting);
+            self.waiting.extend(Some(waiting).filter(Waiting::is_awaited));
         }
         let mut room = self.limits.message.saturating_sub(self.limits.evidence_part + OVERHEAD);
         let mut fits = 0;
@@ -51,21 +53,35 @@ fn size(waiting: &Waiting) -> usize {
     waiting.leaf.len() + ITEM_OVERHEAD + attachments
 }
 
+impl Waiting {
+    fn is_awaited(&self) -> bool {
+        !self.answer.is_closed()
+    }
+}
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use super::{Batches, Waiting};
-    use podseal_protocol::Limits;
+    use std::sync::Arc;
+
+    use super::{super::RoundError, Batches, Waiting};
+    use podseal_protocol::{Limits, exchange::Outcome};
     use tokio::sync::{mpsc, oneshot};
 
-    fn waiting(bytes: usize) -> Waiting {
-        Waiting { leaf: vec![0; 100], attachments: vec![vec![0; bytes]], answer: oneshot::channel().0 }
+    type Answer = oneshot::Receiver<Result<Outcome, Arc<RoundError>>>;
+
+    fn waiting(bytes: usize) -> (Waiting, Answer) {
+        let (answer, awaited) = oneshot::channel();
+        (Waiting { leaf: vec![0; 100], attachments: vec![vec![0; bytes]], answer }, awaited)
     }
 
     async fn sizes(attachments: &[usize]) -> Vec<usize> {
         let (send, queue) = mpsc::channel(1024);
+        let mut awaited = Vec::new();
         for bytes in attachments {
-            send.send(waiting(*bytes)).await.unwrap();
+            let (waiting, answer) = waiting(*bytes);
+            send.send(waiting).await.unwrap();
+            awaited.push(answer);
         }
         drop(send);
         let mut batches = Batches::new(queue, Limits::DEFAULT);
@@ -85,5 +101,19 @@ mod tests {
         // 12 MiB are left beside evidence of 4 MiB: eleven times 1 MiB and a little.
         assert_eq!(sizes(&[1 << 20; 25]).await, [11, 11, 3]);
         assert_eq!(sizes(&[20 << 20, 1]).await, [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn whoever_gave_up_is_not_asked_for() {
+        let (send, queue) = mpsc::channel(8);
+        let (first, gave_up) = waiting(1);
+        let (second, _awaited) = waiting(2);
+        send.send(first).await.unwrap();
+        send.send(second).await.unwrap();
+        drop((send, gave_up));
+        let mut batches = Batches::new(queue, Limits::DEFAULT);
+        let batch = batches.next().await.unwrap();
+        assert_eq!(batch.iter().map(|waiting| waiting.attachments[0].len()).collect::<Vec<_>>(), [2]);
+        assert!(batches.next().await.is_none());
     }
 }

@@ -50,8 +50,6 @@ fn refused(error: ExchangeError) -> Status {
             debug!(%malformed, "exchange");
             reply::status(Code::InvalidArgument, "malformed")
         }
-        ExchangeError::Overloaded(_) => reply::status(Code::Unavailable, "overloaded"),
-        ExchangeError::TooLarge(_) => reply::status(Code::ResourceExhausted, "exchange.too_large"),
         ExchangeError::Moving => reply::status(Code::Aborted, "moving"),
         ExchangeError::Stopping => reply::status(Code::Unavailable, "stopping"),
         ExchangeError::Commit(error) => reply::not_committed(error),

@@ -1,9 +1,16 @@
 //! The policy and the reference sets in force.
 
-use podseal_protocol::Digest;
+use podseal_protocol::{Digest, require};
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{digest, integer};
+use super::{
+    digest, integer,
+    mutation::{ChangeError, Conflict},
+    unsigned,
+};
+
+/// Bytes of all reference sets: they are one archived object, beside which others have to fit.
+const ALL_REFERENCES: u64 = 4 << 20;
 
 /// What a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +73,15 @@ pub async fn list(executor: impl SqliteExecutor<'_>, kind: Kind) -> Result<Vec<D
 /// As [`list`].
 pub async fn policy(executor: impl SqliteExecutor<'_>) -> Result<Option<Document>, sqlx::Error> {
     Ok(list(executor, Kind::Policy).await?.pop())
+}
+
+/// Puts a reference set in force, unless all of them together would be longer than decisions carry.
+pub(super) async fn apply_reference(connection: &mut SqliteConnection, document: &Document, now: u64) -> Result<(), ChangeError> {
+    let others = sqlx::query("SELECT coalesce(sum(length(CAST(text AS BLOB))), 0) FROM documents WHERE kind = ?1 AND name != ?2");
+    let others = others.bind(Kind::Reference.word()).bind(&document.name).fetch_one(&mut *connection).await?;
+    let total = unsigned(others.try_get(0)?).saturating_add(document.text.len() as u64);
+    require(total <= ALL_REFERENCES, Conflict::TooManyReferences)?;
+    Ok(apply(connection, Kind::Reference, document, now).await?)
 }
 
 pub(super) async fn apply(connection: &mut SqliteConnection, kind: Kind, document: &Document, now: u64) -> Result<(), sqlx::Error> {

@@ -118,6 +118,9 @@ pub enum Conflict {
     /// No such cluster.
     #[error("no cluster of this id: add it first (podseal cluster add)")]
     UnknownCluster,
+    /// Every decision rests on all of them, and is archived with them.
+    #[error("the reference sets would be longer than 4 MiB together: apply shorter ones under the names that are in force")]
+    TooManyReferences,
 }
 
 impl Conflict {
@@ -134,6 +137,7 @@ impl Conflict {
             Self::UnknownSecret => "secret.unknown",
             Self::VersionTaken => "secret.version_taken",
             Self::UnknownCluster => "cluster.unknown",
+            Self::TooManyReferences => "reference.total",
         }
     }
 }
@@ -205,7 +209,7 @@ impl Mutation {
             Self::PutSecret(version) => secrets::put(&mut savepoint, version, now).await?,
             Self::DeleteSecret { name } => secrets::delete(&mut savepoint, name, now).await?,
             Self::ApplyPolicy(document) => documents::apply(&mut savepoint, documents::Kind::Policy, document, now).await?,
-            Self::ApplyReference(document) => documents::apply(&mut savepoint, documents::Kind::Reference, document, now).await?,
+            Self::ApplyReference(document) => documents::apply_reference(&mut savepoint, document, now).await?,
             Self::AddCluster(cluster) => clusters::put(&mut savepoint, cluster).await?,
             Self::JoinToken(token) => nodes::put_token(&mut savepoint, token, now).await?,
             Self::EnrolNode(enrolment) => nodes::enrol(&mut savepoint, enrolment, now).await?,
