@@ -7,6 +7,8 @@ mod administration;
 mod disk;
 #[path = "service/enrolment.rs"]
 mod enrolment;
+#[path = "service/races.rs"]
+mod races;
 #[path = "service/routes.rs"]
 mod routes;
 #[path = "service/software_tpm.rs"]
