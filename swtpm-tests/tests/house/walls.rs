@@ -143,7 +143,9 @@ fn looks_outside(source: &Source) -> Vec<String> {
         found.push(format!("{}: {clock}", source.path));
     }
     for module in OUTSIDE {
-        let path = code.contains(&format!("std::{module}::")) || code.contains(&format!("std::{module};"));
+        // As a word: `std::fs as files` too.
+        let name = format!("std::{module}");
+        let path = code.split(&name).skip(1).any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'));
         let groups = code.split("use std::{").skip(1).filter_map(|rest| rest.split(';').next());
         let grouped = groups.into_iter().any(|group| sources::has_word(group, module));
         if path || grouped {
