@@ -57,4 +57,14 @@ mod tests {
         assert!(start_time(std::process::id().cast_signed()).is_ok_and(|t| t > 0));
         assert!(start_time(-1).is_err());
     }
+
+    #[test]
+    fn what_is_longer_is_not_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cgroup").display().to_string();
+        std::fs::write(&path, vec![b'x'; super::MOST as usize]).unwrap();
+        assert_eq!(super::read(&path).unwrap().len(), super::MOST as usize);
+        std::fs::write(&path, vec![b'x'; super::MOST as usize + 1]).unwrap();
+        assert!(super::read(&path).is_err());
+    }
 }

@@ -12,6 +12,7 @@ use podseal_verifier::{
     store::{
         Missing, Store,
         challenges::Spend,
+        documents::Document,
         mutation::{ChangeError, Conflict, Enrolment, JoinToken, Mutation},
         secrets::SealedVersion,
     },
@@ -105,6 +106,20 @@ async fn a_version_is_put_once() {
     assert_eq!(apply(&store, &put(3)).await, None);
 }
 
+/// Every decision is archived with all of them.
+#[tokio::test]
+async fn reference_sets_have_a_bound_together() {
+    let installation = Installation::new("");
+    let store = store(&installation).await;
+    let set = |name: &str, length| Mutation::ApplyReference(Document::new(name.to_owned(), "#".repeat(length)));
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(apply(&store, &set(name, 1 << 20)).await, None, "{name}");
+    }
+    assert_eq!(apply(&store, &set("e", 1)).await, Some(Conflict::TooManyReferences));
+    assert_eq!(apply(&store, &set("d", 1 << 19)).await, None, "one that takes the place of another counts once");
+    assert_eq!(apply(&store, &set("e", 1)).await, None);
+}
+
 /// Whoever held the archive's key could put other content under a digest: the digest decides.
 #[tokio::test]
 async fn archived_content_has_the_digest_that_names_it() {
@@ -116,6 +131,8 @@ async fn archived_content_has_the_digest_that_names_it() {
     let archive = Archive::open(directory.clone(), keys.clone()).unwrap();
     let digest = archive.put_blocking(b"what was decided").unwrap();
     assert_eq!(archive.get_blocking(&digest).unwrap(), b"what was decided");
+    // What would not be read back is not kept.
+    assert!(matches!(archive.put_blocking(&vec![0; (16 << 20) + 37]), Err(ArchiveError::TooLong(_))));
 
     let aad = Encoder::message("podseal.archived.v1", 3).bytes(keys.store_id()).digest(&digest).finish();
     let other = keys.archive().wrap(&aad, b"what was not said").unwrap();
