@@ -38,6 +38,7 @@ fn read(path: &str) -> Result<String, Refusal> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{start_time, start_time_in};
 
