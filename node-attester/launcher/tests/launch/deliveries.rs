@@ -183,7 +183,7 @@ fn receipt_of_other_secrets() {
 #[test]
 fn file_name_that_leaves_the_folder() {
     assert_release_not_taken("file_name_that_leaves_the_folder", &"malformed secret.file", |release| {
-        release.files[0].0 = "../work/db".to_owned();
+        release.files[0].0 = "../elsewhere/db".to_owned();
     });
 }
 
