@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use podseal_protocol::Digest;
+use podseal_protocol::{Digest, require};
 
 use super::Refusal;
 
@@ -52,9 +52,7 @@ impl Launcher {
             _ => {
                 let mut content = Vec::new();
                 file.take(MOST + 1).read_to_end(&mut content).map_err(unreadable)?;
-                if content.len() as u64 > MOST {
-                    return Err(unreadable(io::Error::other("longer than 64 MiB")));
-                }
+                require(content.len() as u64 <= MOST, unreadable(io::Error::other("longer than 64 MiB")))?;
                 Digest::of(&content)
             }
         };
@@ -77,4 +75,24 @@ impl Known {
 fn stamp(m: &Metadata) -> Stamp {
     let (device, inode, size) = (m.dev().into(), m.ino().into(), m.size().into());
     [device, inode, size, m.mtime().into(), m.mtime_nsec().into(), m.ctime().into(), m.ctime_nsec().into()]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{File, Launcher, MOST};
+
+    /// Two that differ behind the limit would have one digest.
+    #[test]
+    fn a_launcher_that_is_too_long_has_no_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("launch");
+        let file = File::create(&path).unwrap();
+        file.set_len(1).unwrap();
+        let launcher = Launcher::new(path);
+        assert!(launcher.digest().is_ok());
+        file.set_len(MOST + 1).unwrap();
+        let refusal = launcher.digest().unwrap_err();
+        assert_eq!(refusal.code(), "node.launcher_unreadable");
+    }
 }
