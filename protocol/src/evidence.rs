@@ -9,6 +9,7 @@ use crate::{
 const DOMAIN: &str = "podseal.evidence.v1";
 const TAG_TPM_QUOTE: u64 = 1;
 const TAG_BOOT_LOG: u64 = 2;
+const TAG_POD_LOG: u64 = 3;
 
 /// Longest TPMS_ATTEST and TPMT_SIGNATURE that are taken.
 const TPM_STRUCTURE: usize = 4096;
@@ -27,6 +28,13 @@ pub enum Part {
     },
     /// The TCG boot event log (TCG PC Client PFP 1.06, section 10), as the firmware left it.
     BootLog(Vec<u8>),
+    /// Records of the pod log ([`crate::pod_log`]), from one of them to the last.
+    PodLog {
+        /// Number of the first record here: what is before it the verifier has.
+        from: u64,
+        /// The records, one after the other.
+        records: Vec<u8>,
+    },
 }
 
 /// What the hardware of a node says.
@@ -49,6 +57,7 @@ impl Part {
         match self {
             Self::TpmQuote { .. } => TAG_TPM_QUOTE,
             Self::BootLog(_) => TAG_BOOT_LOG,
+            Self::PodLog { .. } => TAG_POD_LOG,
         }
     }
 
@@ -61,12 +70,13 @@ impl Part {
                 .bytes(signature)
                 .list(pcrs, |e, (index, value)| e.array(2).uint(u64::from(*index)).digest(value)),
             Self::BootLog(log) => e.array(2).uint(TAG_BOOT_LOG).bytes(log),
+            Self::PodLog { from, records } => e.array(3).uint(TAG_POD_LOG).uint(*from).bytes(records),
         }
     }
 
     fn decode(d: &mut Decoder<'_>, limits: &Limits) -> Result<Self, Malformed> {
         let at = d.offset();
-        let arity = d.array_of(&[2, 4], "evidence.part")?;
+        let arity = d.array_of(&[2, 3, 4], "evidence.part")?;
         match (arity, d.uint("evidence.part.tag")?) {
             (4, TAG_TPM_QUOTE) => Ok(Self::TpmQuote {
                 attest: d.bytes("quote.attest", TPM_STRUCTURE)?.to_vec(),
@@ -74,6 +84,9 @@ impl Part {
                 pcrs: Self::decode_pcrs(d)?,
             }),
             (2, TAG_BOOT_LOG) => Ok(Self::BootLog(d.bytes("boot_log", limits.evidence_part)?.to_vec())),
+            (3, TAG_POD_LOG) => {
+                Ok(Self::PodLog { from: d.uint("pod_log.from")?, records: d.bytes("pod_log.records", limits.pod_log)?.to_vec() })
+            }
             _ => Err(Malformed { item: "evidence.part.tag", at, problem: Problem::WrongValue }),
         }
     }

@@ -14,6 +14,7 @@ pub mod join;
 pub mod key;
 pub mod leaf;
 mod limits;
+pub mod pod_log;
 mod pod_set;
 mod require;
 pub mod seal;

@@ -13,6 +13,8 @@ pub struct Limits {
     pub attachments: usize,
     /// One part of the evidence (quote, event log, …), in bytes.
     pub evidence_part: usize,
+    /// The records of the pod log that one piece of evidence brings, in bytes.
+    pub pod_log: usize,
     /// Parts of the evidence in one exchange.
     pub evidence_parts: usize,
     /// Events in one boot log.
@@ -35,6 +37,7 @@ impl Limits {
         attachment: 1 << 20,
         attachments: 3 * 256,
         evidence_part: 4 << 20,
+        pod_log: 12 << 20,
         evidence_parts: 16,
         events: 65_536,
         text: 512,

@@ -15,5 +15,6 @@ mod join;
 mod key;
 mod leaf;
 mod limits;
+mod pod_log;
 mod properties;
 mod seal;

@@ -298,14 +298,14 @@ fn machine(
 fn boot_log(batch: &Unverified) -> Option<&[u8]> {
     batch.evidence.parts.iter().find_map(|part| match part {
         Part::BootLog(bytes) => Some(bytes.as_slice()),
-        Part::TpmQuote { .. } => None,
+        Part::TpmQuote { .. } | Part::PodLog { .. } => None,
     })
 }
 
 fn quoted(batch: &Unverified, ak: &AkPublic, binding: &Digest, checks: &mut Checks) -> Option<QuoteFacts> {
     let part = batch.evidence.parts.iter().find_map(|part| match part {
         Part::TpmQuote { attest, signature, pcrs } => Some((attest, signature, pcrs)),
-        Part::BootLog(_) => None,
+        Part::BootLog(_) | Part::PodLog { .. } => None,
     });
     let Some((attest, signature, pcrs)) = part else {
         checks.not_appraised(&quote::QUOTE_SIGNATURE, "the evidence has no TPM quote");

@@ -1,0 +1,114 @@
+//! Records of the pod log: one encoding, read to the letter.
+
+use podseal_protocol::{
+    Digest, Limits,
+    binding::PodLogHead,
+    cbor::Problem,
+    pod_log::{Event, REGISTER, Record, Records, Started, extended},
+};
+use proptest::prelude::*;
+
+const LIMITS: Limits = Limits::DEFAULT;
+
+fn started() -> Started {
+    Started {
+        container_id: "c1".into(),
+        sandbox: false,
+        pod_uid: "uid-1".into(),
+        namespace: "payments".into(),
+        pod: "payment-api-0".into(),
+        container: "payment-api".into(),
+        image: "registry.example/payment-api@sha256:aa".into(),
+        privileged: false,
+        heard: true,
+    }
+}
+
+fn events() -> Vec<Event> {
+    vec![
+        Event::Began { boot_id: "5d1f0c2e".into(), register: Digest([0; 32]) },
+        Event::AttesterRestarted,
+        Event::Interrupted,
+        Event::Started(started()),
+        Event::Exec { container_id: "c1".into(), exec_id: "e1".into() },
+        Event::Ended { container_id: "c1".into() },
+    ]
+}
+
+fn log(from: u64) -> Vec<u8> {
+    (from..).zip(events()).flat_map(|(number, event)| Record { number, event }.encode()).collect()
+}
+
+#[test]
+fn records_are_read_as_they_were_written() {
+    let bytes = log(7);
+    let read: Vec<_> = Records::new(&bytes, 7, &LIMITS).collect::<Result<_, _>>().unwrap();
+    assert_eq!(read.iter().map(|(record, _)| record.event.clone()).collect::<Vec<_>>(), events());
+    assert_eq!(read.iter().map(|(record, _)| record.number).collect::<Vec<_>>(), (7..13).collect::<Vec<_>>());
+    assert!(read.iter().all(|(record, digest)| record.digest() == *digest));
+}
+
+#[test]
+fn a_record_has_the_layout_of_the_specification() {
+    let bytes = Record { number: 0, event: Event::AttesterRestarted }.encode();
+    let cbor = [&[0x82, 0x74][..], b"podseal.pod-event.v1", &[0x81, 0x02]].concat();
+    let content = [&[0x51, 0, 0, 0, 24][..], &cbor].concat();
+    let digest = Digest::of(&content);
+    let expected = [
+        &[0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0][..],
+        &[1, 0, 0, 0, 1, REGISTER],
+        &[3, 0, 0, 0, 37, 0x0b, 0, 0, 0, 32],
+        digest.as_ref(),
+        &content,
+    ];
+    assert_eq!(bytes, expected.concat());
+}
+
+#[test]
+fn the_head_is_the_register() {
+    let first = Record { number: 0, event: events().remove(0) }.digest();
+    let head = PodLogHead::NONE.and(&first);
+    assert_eq!((head.length, head.head), (1, extended(&Digest([0; 32]), &first)));
+    assert_eq!(head.head, Digest::of(&[&[0; 32][..], first.as_ref()].concat()));
+}
+
+#[test]
+fn another_number_is_refused() {
+    let bytes = log(7);
+    let error = Records::new(&bytes, 8, &LIMITS).next().unwrap().unwrap_err();
+    assert_eq!((error.item, error.problem), ("pod_log.number", Problem::WrongValue));
+    // One that was taken out.
+    let first = Record { number: 7, event: events().remove(0) }.encode().len();
+    assert!(Records::new(&bytes[first..], 7, &LIMITS).next().unwrap().is_err());
+}
+
+#[test]
+fn every_byte_counts() {
+    let bytes = log(0);
+    for at in 0..bytes.len() {
+        for bit in [1, 0x80] {
+            let mut altered = bytes.clone();
+            altered[at] ^= bit;
+            assert!(Records::new(&altered, 0, &LIMITS).any(|record| record.is_err()), "byte {at}");
+        }
+    }
+    for length in 1..bytes.len() {
+        let read: Result<Vec<_>, _> = Records::new(&bytes[..length], 0, &LIMITS).collect();
+        // Whole records are a shorter log; what is more is refused.
+        assert!(read.map_or(true, |records| records.iter().map(|(record, _)| record.encode().len()).sum::<usize>() == length));
+    }
+}
+
+#[test]
+fn an_error_ends_the_reading() {
+    let mut bytes = log(0);
+    bytes[0] = 9;
+    assert_eq!(Records::new(&bytes, 0, &LIMITS).count(), 1);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512), from: u64) {
+        let _ = Records::new(&bytes, from, &LIMITS).count();
+    }
+}
