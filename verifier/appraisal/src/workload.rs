@@ -12,7 +12,7 @@ use spec::{Capabilities, Linux, Process, Root, Spec, User};
 
 use crate::{
     check::Checks,
-    claims::{EnvVar, Sibling, WorkloadClaims},
+    claims::{Claim, EnvVar, Sibling, WorkloadClaims},
     json::{self, Text},
     token::TokenFacts,
 };
@@ -190,6 +190,7 @@ fn claims(
         no_new_privileges: process.no_new_privileges == Some(true),
         siblings,
         token_names_node: token.names_node.clone(),
+        pod_execs: Claim::NotAppraised("attachments do not tell it"),
     }
 }
 

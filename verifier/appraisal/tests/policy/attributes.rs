@@ -30,6 +30,7 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
         ("context.boot", "kernel"),
         ("context.agent", "self-asserted"),
         ("context.root", "production"),
+        ("context.pod_log", "observed"),
     ] {
         equal(attribute, &format!("{right:?}"), "\"other\"");
     }
@@ -50,7 +51,13 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
     ] {
         equal(attribute, right, if right == "true" { "false" } else { "true" });
     }
-    for (attribute, right) in [("principal.hooks", "0"), ("principal.uid", "1000"), ("principal.gid", "1001")] {
+    for (attribute, right) in [
+        ("principal.hooks", "0"),
+        ("principal.uid", "1000"),
+        ("principal.gid", "1001"),
+        ("principal.pod_execs", "0"),
+        ("context.pod_log_gaps", "0"),
+    ] {
         equal(attribute, right, "7");
     }
     equal("principal.args", r#""[\"/podseal/launch\",\"--\",\"/app \\\"x\\\"\"]""#, r#""[\"/podseal/launch\",\"--\",\"/app\",\"x\"]""#);
@@ -58,6 +65,7 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
     equal("principal.devices", r#"["/dev/null"]"#, r#"["/dev/tpm0"]"#);
     equal("principal.capabilities", r#"["CAP_CHOWN"]"#, r#"["CAP_SETUID"]"#);
     equal("resource.accepts", r#"["host-trusted"]"#, r#"["host-trusted", "test-root"]"#);
+    equal("context.privileged_images", &format!("[{}]", digest("44")), &format!("[{}]", digest("45")));
     let variable = |byte: &str| format!(r#"[{{ name: "PATH", value: {} }}]"#, digest(byte));
     equal("principal.env", &variable("11"), &variable("12"));
     let mount = |read_only: bool| format!(r#"[{{ destination: "/podseal", kind: "podseal", read_only: {read_only} }}]"#);
