@@ -12,6 +12,7 @@ use podseal_appraisal::{
     check::{Check, Checks},
     decision::{Decision, Grant, decide},
     explanation::Explanation,
+    pod_log::PodLogState,
     recheck::{OfLeaf, Shared, role},
     records::SecretRecord,
     rules,
@@ -116,6 +117,7 @@ struct Appraised {
     appraisal: Appraisal,
     generation: Arc<Generation>,
     registration: Option<Arc<Registration>>,
+    pod_log: Option<Arc<PodLogState>>,
     challenge_issued: bool,
     now: u64,
 }
@@ -145,14 +147,24 @@ impl Exchanges {
     pub async fn answer(&self, bytes: Vec<u8>) -> Result<ExchangeReply, ExchangeError> {
         let batch = Arc::new(Unverified::parse(&bytes, &self.limits)?);
         let node = batch.needs().node.to_owned();
+        // Each attempt goes on from what was kept before the first, which keeps more.
+        let pod_log = self.in_force.pod_log(&node);
         for _ in 0..ATTEMPTS {
-            let appraised = self.appraise(Arc::clone(&batch)).await?;
+            let mut appraised = self.appraise(Arc::clone(&batch), pod_log.clone()).await?;
             if !appraised.appraisal.attributable() {
                 let checks = appraised.appraisal.node_checks();
                 return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
             }
             if challenges::is_spent(self.store.readers(), &spend(&batch)).await? {
                 return self.replayed(&batch);
+            }
+            if appraised.appraisal.asks_for_whole_pod_log() {
+                // No decision: nothing is logged, and the challenge is not spent.
+                let checks = appraised.appraisal.node_checks();
+                return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
+            }
+            if let Some(state) = appraised.appraisal.take_pod_log() {
+                self.in_force.keep_pod_log(&node, state);
             }
             let (appraised, decided) = self.decide(appraised).await?;
             let pending = self.seal_and_archive(&appraised, decided, &bytes).await?;
@@ -166,7 +178,7 @@ impl Exchanges {
         Err(ExchangeError::Moving)
     }
 
-    async fn appraise(&self, batch: Arc<Unverified>) -> Result<Appraised, ExchangeError> {
+    async fn appraise(&self, batch: Arc<Unverified>, pod_log: Option<Arc<PodLogState>>) -> Result<Appraised, ExchangeError> {
         let generation = self.in_force.current().await?;
         let node = batch.needs().node.to_owned();
         let registration = generation.registration(&self.store, &node).await?;
@@ -183,10 +195,11 @@ impl Exchanges {
                     cluster: registration.as_ref().and_then(|r| generation.clusters.get(&r.record().cluster)),
                     references: &generation.references,
                     replayed: kept.as_deref(),
+                    pod_log: pod_log.as_deref(),
                     limits,
                 };
                 let appraisal = appraise(&batch, &context);
-                Appraised { appraisal, batch, generation, registration, challenge_issued, now }
+                Appraised { appraisal, batch, generation, registration, pod_log, challenge_issued, now }
             })
             .await?;
         if let Some(log) = appraised.appraisal.take_replayed() {
@@ -229,6 +242,7 @@ impl Exchanges {
             cluster: record.and_then(|r| generation.clusters.get(&r.cluster)).map(|c| c.record().encode()),
             policy: generation.policy.as_ref().map(|(_, text)| text.clone()),
             references: generation.reference_texts.clone(),
+            pod_log: appraised.pod_log.as_deref().map(PodLogState::encode),
         };
         let shared = self.committer.archived(shared.into_objects()).await?;
         let mut leaves = Vec::with_capacity(decided.len());
