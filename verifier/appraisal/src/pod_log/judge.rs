@@ -1,5 +1,7 @@
 //! The pod log against quote and boot log, each asking container against the pod log, and the claims that follow.
 
+use std::borrow::Cow;
+
 use podseal_protocol::{
     Digest, Leaf, Limits, PodSet,
     binding::PodLogHead,
@@ -135,20 +137,25 @@ pub(crate) fn judge_leaf(judged: &Judged, leaf: &Leaf, pod_set: Option<&[u8]>, l
     let Judged(Some(state)) = judged else { return };
     let container = state.container(&leaf.container_id);
     let same = container.is_some_and(|c| !c.sandbox && c.pod_uid == leaf.pod_uid && c.image_manifest() == Some(leaf.image_manifest));
-    let found = container.map_or_else(
-        || "not in the log, or ended".to_owned(),
-        |c| format!("{} of pod {:?}, image {}", if c.sandbox { "a sandbox" } else { "a container" }, c.pod_uid, c.image),
-    );
-    let expected = format!("container {} of pod {:?}, image {}", leaf.container_id, leaf.pod_uid, leaf.image_manifest);
-    checks.record(&rules::CONTAINER, same, expected, found);
+    if same {
+        checks.record(&rules::CONTAINER, same, "the leaf's container, pod and image", "running in the log");
+    } else {
+        let found = container.map_or_else(
+            || "not in the log, or ended".to_owned(),
+            |c| format!("{} of pod {:?}, image {}", if c.sandbox { "a sandbox" } else { "a container" }, c.pod_uid, c.image),
+        );
+        let expected = format!("container {} of pod {:?}, image {}", leaf.container_id, leaf.pod_uid, leaf.image_manifest);
+        checks.record(&rules::CONTAINER, same, expected, found);
+    }
     if let Some(container) = container {
-        checks.record(&rules::EXEC, container.execs == 0, "no process but its own", format!("{} execs", container.execs));
+        let found = if container.execs == 0 { "none".into() } else { Cow::from(format!("{} execs", container.execs)) };
+        checks.record(&rules::EXEC, container.execs == 0, "no process but its own", found);
     }
     if let Some(set) = pod_set.and_then(|bytes| PodSet::decode(bytes, limits).ok()) {
         let listed = |id: &&str| set.containers().iter().any(|c| c.id == *id);
         let others = state.containers_of(&leaf.pod_uid).filter(|id| *id != leaf.container_id);
         let unlisted: Vec<&str> = others.filter(|id| !listed(id)).collect();
-        let found = if unlisted.is_empty() { "all of them".to_owned() } else { format!("not {}", unlisted.join(", ")) };
+        let found = if unlisted.is_empty() { "all of them".into() } else { Cow::from(format!("not {}", unlisted.join(", "))) };
         checks.record(&rules::POD, unlisted.is_empty(), "the pod set has each other container that the log has in the pod", found);
     }
 }

@@ -86,17 +86,17 @@ fn begun(boot_id: String, prior: Digest, digest: &Digest) -> PodLogState {
     }
 }
 
-/// The manifest's digest, where the runtime names the image by it; else the whole name.
-fn image_digest(image: &str) -> &str {
+/// The manifest's digest, where the runtime names the image by it: as it stands in the name, and its bytes.
+fn manifest(image: &str) -> Option<(&str, Digest)> {
     let last = image.rsplit_once('@').map_or(image, |(_, digest)| digest);
-    if last.strip_prefix("sha256:").and_then(Digest::from_hex).is_some() { last } else { image }
+    Some((last, last.strip_prefix("sha256:").and_then(Digest::from_hex)?))
 }
 
 impl Container {
     /// Digest of its image's manifest, where the runtime names it.
     #[must_use]
     pub fn image_manifest(&self) -> Option<Digest> {
-        image_digest(&self.image).strip_prefix("sha256:").and_then(Digest::from_hex)
+        manifest(&self.image).map(|(_, digest)| digest)
     }
 }
 
@@ -123,7 +123,8 @@ impl PodLogState {
 
     fn started(&mut self, started: Started) {
         if started.privileged {
-            self.privileged_images.insert(image_digest(&started.image).to_owned());
+            let name = manifest(&started.image).map_or(started.image.as_str(), |(name, _)| name);
+            self.privileged_images.insert(name.to_owned());
         }
         if !started.heard {
             self.found_running = self.found_running.saturating_add(1);
@@ -135,7 +136,7 @@ impl PodLogState {
         }
         let Started { container_id, sandbox, pod_uid, image, heard, .. } = started;
         let pod = self.pods.entry(pod_uid.clone()).or_insert(Pod { heard_all: true, ..Pod::default() });
-        pod.live += 1;
+        pod.live.insert(container_id.clone());
         pod.heard_all &= heard;
         pod.sandbox_ended &= !sandbox;
         let execs = again.as_ref().map_or(0, |container| container.execs);
@@ -176,7 +177,7 @@ impl PodLogState {
     fn leave(&mut self, id: &str) -> Option<Container> {
         let container = self.containers.remove(id)?;
         if let Some(pod) = self.pods.get_mut(&container.pod_uid) {
-            pod.live = pod.live.saturating_sub(1);
+            pod.live.remove(id);
         }
         Some(container)
     }

@@ -36,14 +36,14 @@ pub(super) struct Pod {
     pub(super) heard_all: bool,
     /// Its sandbox ended, and no other was started.
     pub(super) sandbox_ended: bool,
-    /// Containers that run. Follows from the containers, so it is not encoded.
-    pub(super) live: usize,
+    /// Ids of its containers that run. Follows from the containers, so it is not encoded.
+    pub(super) live: BTreeSet<String>,
 }
 
 impl Pod {
     /// What is still worth knowing of a pod: what runs, and what was done in it while it can start containers again.
     pub(super) fn stays(&self) -> bool {
-        self.live > 0 || !self.sandbox_ended && (self.execs > 0 || !self.heard_all)
+        !self.live.is_empty() || !self.sandbox_ended && (self.execs > 0 || !self.heard_all)
     }
 }
 
@@ -90,8 +90,8 @@ impl PodLogState {
 
     /// Ids of the containers of a pod that run, its sandboxes not among them.
     pub fn containers_of(&self, pod_uid: &str) -> impl Iterator<Item = &str> {
-        let own = self.containers.iter().filter(move |(_, container)| container.pod_uid == pod_uid && !container.sandbox);
-        own.map(|(id, _)| id.as_str())
+        let own = self.pods.get(pod_uid).into_iter().flat_map(|pod| &pod.live).map(String::as_str);
+        own.filter(|id| self.container(id).is_some_and(|container| !container.sandbox))
     }
 
     /// Processes that were started in a pod's containers besides their own since its sandbox was started, also in containers that ended.
@@ -179,8 +179,8 @@ impl PodLogState {
         let at = d.offset();
         d.end("pod_log_state")?;
         let wrong = || Malformed { item: "pod_log_state.pods", at, problem: Problem::WrongValue };
-        for container in state.containers.values() {
-            state.pods.get_mut(&container.pod_uid).ok_or_else(wrong)?.live += 1;
+        for (id, container) in &state.containers {
+            state.pods.get_mut(&container.pod_uid).ok_or_else(wrong)?.live.insert(id.clone());
         }
         if state.pods.values().all(Pod::stays) { Ok(state) } else { Err(wrong()) }
     }
@@ -191,7 +191,7 @@ fn pod(d: &mut Decoder<'_>) -> Result<Pod, Malformed> {
         execs: d.uint("pod_log_state.pod_execs")?,
         heard_all: d.uint_up_to("pod_log_state.heard_all", 1)? == 1,
         sandbox_ended: d.uint_up_to("pod_log_state.sandbox_ended", 1)? == 1,
-        live: 0,
+        live: BTreeSet::new(),
     })
 }
 
