@@ -378,7 +378,7 @@ fn asking(leaf: &Leaf, batch: &Unverified, pod_log: Option<&Judged>, context: &C
     let pod_set = attached(&rules::LEAF_POD_SET, leaf.pod_set, batch, checks);
     let token = attached(&rules::LEAF_TOKEN, leaf.token, batch, checks);
     if let Some(judged) = pod_log {
-        pod_log::judge_leaf(judged, leaf, pod_set, &context.limits, checks);
+        pod_log::judge_leaf(judged, leaf, checks);
     }
     let found = context.cluster.map_or("none is configured", |cluster| &cluster.record.id).to_owned();
     let known = context.cluster.is_some_and(|cluster| cluster.record.id == leaf.cluster);
@@ -395,7 +395,8 @@ fn asking(leaf: &Leaf, batch: &Unverified, pod_log: Option<&Judged>, context: &C
     };
     let facts = appraise_token(token?, &cluster.keys, &expected, context.now, checks);
     let attachments = WorkloadAttachments { spec: spec?, pod_set: pod_set? };
-    let expected = WorkloadExpectations { verifier_id, sources: &cluster.sources };
+    let running = pod_log::running(pod_log, &leaf.pod_uid);
+    let expected = WorkloadExpectations { verifier_id, sources: &cluster.sources, running: running.as_deref() };
     let claims = appraise_workload(attachments, leaf, &facts?, &expected, &context.limits, checks)?;
     Some(WorkloadClaims { pod_execs: pod_log::pod_execs(pod_log, &leaf.pod_uid), ..claims })
 }

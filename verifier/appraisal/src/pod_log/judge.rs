@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use podseal_protocol::{
-    Digest, Leaf, Limits, PodSet,
+    Digest, Leaf, Limits,
     binding::PodLogHead,
     evidence::{Evidence, Part},
     pod_log::REGISTER,
@@ -132,11 +132,11 @@ fn compared(replayed: PodLogHead, claimed: PodLogHead, quoted: &str) -> String {
     format!("{records}; the evidence says {} records and {}: {differs}", claimed.length, claimed.head)
 }
 
-/// Appraises who asks against a log that holds; records each of [`rules::LEAF`].
-pub(crate) fn judge_leaf(judged: &Judged, leaf: &Leaf, pod_set: Option<&[u8]>, limits: &Limits, checks: &mut Checks) {
+/// Appraises who asks against a log that holds; records of [`rules::LEAF`] those that need nothing but the leaf.
+pub(crate) fn judge_leaf(judged: &Judged, leaf: &Leaf, checks: &mut Checks) {
     let Judged(Some(state)) = judged else { return };
     let container = state.container(&leaf.container_id);
-    let same = container.is_some_and(|c| !c.sandbox && c.pod_uid == leaf.pod_uid && c.image_manifest() == Some(leaf.image_manifest));
+    let same = container.is_some_and(|c| !c.sandbox && c.pod_uid == leaf.pod_uid && c.manifest == Some(leaf.image_manifest));
     if same {
         checks.record(&rules::CONTAINER, same, "the leaf's container, pod and image", "running in the log");
     } else {
@@ -151,13 +151,12 @@ pub(crate) fn judge_leaf(judged: &Judged, leaf: &Leaf, pod_set: Option<&[u8]>, l
         let found = if container.execs == 0 { "none".into() } else { Cow::from(format!("{} execs", container.execs)) };
         checks.record(&rules::EXEC, container.execs == 0, "no process but its own", found);
     }
-    if let Some(set) = pod_set.and_then(|bytes| PodSet::decode(bytes, limits).ok()) {
-        let listed = |id: &&str| set.containers().iter().any(|c| c.id == *id);
-        let others = state.containers_of(&leaf.pod_uid).filter(|id| *id != leaf.container_id);
-        let unlisted: Vec<&str> = others.filter(|id| !listed(id)).collect();
-        let found = if unlisted.is_empty() { "all of them".into() } else { Cow::from(format!("not {}", unlisted.join(", "))) };
-        checks.record(&rules::POD, unlisted.is_empty(), "the pod set has each other container that the log has in the pod", found);
-    }
+}
+
+/// Ids of the containers that run in a pod, by a log that holds: [`rules::POD`] compares them with the pod set.
+pub(crate) fn running<'a>(judged: Option<&'a Judged>, pod_uid: &str) -> Option<Vec<&'a str>> {
+    let Judged(Some(state)) = judged? else { return None };
+    Some(state.containers_of(pod_uid).collect())
 }
 
 /// Whether there is a log that holds. One that does not hold is no log, and is refused before anybody asks.

@@ -10,7 +10,7 @@ use podseal_protocol::{
 };
 use thiserror::Error;
 
-use super::state::{Container, MOST, Pod, PodLogState};
+use super::state::{Container, MOST, Pod, PodLogState, manifest};
 
 /// Why records lead to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -86,20 +86,6 @@ fn begun(boot_id: String, prior: Digest, digest: &Digest) -> PodLogState {
     }
 }
 
-/// The manifest's digest, where the runtime names the image by it: as it stands in the name, and its bytes.
-fn manifest(image: &str) -> Option<(&str, Digest)> {
-    let last = image.rsplit_once('@').map_or(image, |(_, digest)| digest);
-    Some((last, last.strip_prefix("sha256:").and_then(Digest::from_hex)?))
-}
-
-impl Container {
-    /// Digest of its image's manifest, where the runtime names it.
-    #[must_use]
-    pub fn image_manifest(&self) -> Option<Digest> {
-        manifest(&self.image).map(|(_, digest)| digest)
-    }
-}
-
 impl PodLogState {
     fn is_too_large(&self) -> bool {
         self.containers.len().max(self.pods.len()).max(self.privileged_images.len()) > MOST
@@ -122,8 +108,10 @@ impl PodLogState {
     }
 
     fn started(&mut self, started: Started) {
+        let named = manifest(&started.image);
+        let manifest = named.map(|(_, digest)| digest);
         if started.privileged {
-            let name = manifest(&started.image).map_or(started.image.as_str(), |(name, _)| name);
+            let name = named.map_or(started.image.as_str(), |(name, _)| name);
             self.privileged_images.insert(name.to_owned());
         }
         if !started.heard {
@@ -140,7 +128,7 @@ impl PodLogState {
         pod.heard_all &= heard;
         pod.sandbox_ended &= !sandbox;
         let execs = again.as_ref().map_or(0, |container| container.execs);
-        self.containers.insert(container_id, Container { pod_uid, image, sandbox, heard, execs });
+        self.containers.insert(container_id, Container { pod_uid, image, manifest, sandbox, heard, execs });
         if let Some(container) = again {
             self.settle(&container.pod_uid);
         }

@@ -19,12 +19,20 @@ pub struct Container {
     pub pod_uid: String,
     /// Its image, as the runtime names it.
     pub image: String,
+    /// Digest of the image's manifest, where it is named by it. Follows from the name, so it is not encoded.
+    pub manifest: Option<Digest>,
     /// Whether it is a pod's sandbox.
     pub sandbox: bool,
     /// Whether its start was heard.
     pub heard: bool,
     /// Processes that were started in it besides its own.
     pub execs: u64,
+}
+
+/// The manifest's digest, where the runtime names the image by it: as it stands in the name, and its bytes.
+pub(super) fn manifest(image: &str) -> Option<(&str, Digest)> {
+    let last = image.rsplit_once('@').map_or(image, |(_, digest)| digest);
+    Some((last, last.strip_prefix("sha256:").and_then(Digest::from_hex)?))
 }
 
 /// A pod of which something runs, or may run again.
@@ -168,7 +176,8 @@ impl PodLogState {
                 let image = text(d, "pod_log_state.image")?;
                 let sandbox = d.uint_up_to("pod_log_state.sandbox", 1)? == 1;
                 let heard = d.uint_up_to("pod_log_state.heard", 1)? == 1;
-                Ok((id, Container { pod_uid, image, sandbox, heard, execs: d.uint("pod_log_state.execs")? }))
+                let (manifest, execs) = (manifest(&image).map(|(_, digest)| digest), d.uint("pod_log_state.execs")?);
+                Ok((id, Container { pod_uid, image, manifest, sandbox, heard, execs }))
             })?,
             privileged_images: sorted(&mut d, "pod_log_state.images", |d| Ok((text(d, "pod_log_state.image")?, ())))?.into_keys().collect(),
             restarts: d.uint("pod_log_state.restarts")?,

@@ -98,7 +98,7 @@ fn one_that_moves_to_another_pod_leaves_the_first() {
 fn images_are_named_by_their_digest() {
     let image = |image: &str| {
         let state = after(&[Event::Started(Started { image: image.to_owned(), privileged: true, ..start("c", "p", false) })]);
-        (state.privileged_images().first().unwrap().clone(), state.container("c").unwrap().image_manifest())
+        (state.privileged_images().first().unwrap().clone(), state.container("c").unwrap().manifest)
     };
     let digest = Digest::of(b"manifest");
     let named = format!("sha256:{digest}");
