@@ -1,5 +1,5 @@
 //! The replay by itself.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use podseal_protocol::{
     Digest, Limits,

@@ -155,7 +155,7 @@ fn first_pod_log_passed_off_as_boot_events() {
     let mut world = World::of_replicas(1);
     let began = Event::Began { boot_id: world.evidence.boot_id.clone(), register: Digest([0; 32]) };
     let hidden: Vec<Record> = (0..).zip([began, privileged()]).map(|(number, event)| Record { number, event }).collect();
-    let contents: Vec<Vec<u8>> = hidden.iter().map(|record| content(record)).collect();
+    let contents: Vec<Vec<u8>> = hidden.iter().map(content).collect();
     world.measured.extend(contents.iter().map(|content| event(13, IPL, content)));
     log(&mut world).register = register(&world.measured, 13);
     refused_world(&["pod_log.prior"], REGISTERED, "with the records as what was measured", &world);

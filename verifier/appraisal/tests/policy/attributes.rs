@@ -5,6 +5,25 @@ use cedar_policy::SchemaFragment;
 use podseal_appraisal::policy::SCHEMA;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Attributes that are one text, and what the claims have.
+const TEXTS: [(&str, &str); 15] = [
+    ("principal.cluster", "demo"),
+    ("principal.namespace", "payments"),
+    ("principal.pod", "payment-api-0"),
+    ("principal.service_account", "payment-api"),
+    ("principal.container", "api"),
+    ("principal.cwd", "/srv"),
+    ("resource.name", "payments/db"),
+    ("context.node", "node-1"),
+    ("context.cluster", "demo"),
+    ("context.profile", "tpm"),
+    ("context.memory", "none"),
+    ("context.boot", "kernel"),
+    ("context.agent", "self-asserted"),
+    ("context.root", "production"),
+    ("context.pod_log", "observed"),
+];
+
 /// A condition that holds on the claims of this file's parent, and the same with one value changed.
 fn conditions() -> BTreeMap<&'static str, (String, String)> {
     let mut all = BTreeMap::new();
@@ -15,23 +34,7 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
         both(attribute, format!("{attribute} == {right}"), format!("{attribute} == {wrong}"));
     };
     let digest = |byte: &str| format!("\"sha256:{}\"", byte.repeat(32));
-    for (attribute, right) in [
-        ("principal.cluster", "demo"),
-        ("principal.namespace", "payments"),
-        ("principal.pod", "payment-api-0"),
-        ("principal.service_account", "payment-api"),
-        ("principal.container", "api"),
-        ("principal.cwd", "/srv"),
-        ("resource.name", "payments/db"),
-        ("context.node", "node-1"),
-        ("context.cluster", "demo"),
-        ("context.profile", "tpm"),
-        ("context.memory", "none"),
-        ("context.boot", "kernel"),
-        ("context.agent", "self-asserted"),
-        ("context.root", "production"),
-        ("context.pod_log", "observed"),
-    ] {
+    for (attribute, right) in TEXTS {
         equal(attribute, &format!("{right:?}"), "\"other\"");
     }
     for (attribute, byte) in [("principal.image", "aa"), ("principal.image_config", "bb"), ("principal.launcher", "cc")] {
