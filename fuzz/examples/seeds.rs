@@ -4,11 +4,13 @@
 use std::{fs, io, path::Path};
 
 /// Title in the document, and target.
-const TARGETS: [(&str, &str); 19] = [
+const TARGETS: [(&str, &str); 21] = [
     ("challenge", "challenge"),
     ("pod-set", "pod_set"),
     ("leaf", "leaf"),
     ("evidence", "evidence"),
+    ("evidence, with a pod log", "evidence"),
+    ("pod-log", "pod_log"),
     ("exchange", "exchange"),
     ("exchange", "batch"),
     ("exchange-reply", "exchange_reply"),

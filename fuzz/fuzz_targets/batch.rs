@@ -17,6 +17,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             cluster: None,
             references: &[],
             replayed: None,
+            pod_log: None,
             limits: Limits::DEFAULT,
         };
         let appraisal = appraise(&batch, &context);

@@ -66,7 +66,7 @@ static ASKING: LazyLock<Option<Asking>> = LazyLock::new(|| {
 libfuzzer_sys::fuzz_target!(|spec: &[u8]| {
     let Some(Asking { leaf, pod_set, token, sources }) = ASKING.as_ref() else { panic!("the fixture is not usable") };
     let attachments = WorkloadAttachments { spec, pod_set };
-    let expected = WorkloadExpectations { verifier_id: "v", sources };
+    let expected = WorkloadExpectations { verifier_id: "v", sources, running: None };
     let mut checks = Checks::owing(&[]);
     let claims = appraise_workload(attachments, leaf, token, &expected, &Limits::DEFAULT, &mut checks);
     assert_eq!(claims.is_some(), worst(&checks.finish()) == Verdict::Pass);

@@ -177,6 +177,13 @@ pub fn extended(register: &Digest, digest: &Digest) -> Digest {
     Digest(Sha256::new().chain_update(register).chain_update(digest).finalize().into())
 }
 
+/// Whether these bytes are a record's content, whatever event it may be: what is extended for a record is the hash of such bytes alone.
+#[must_use]
+pub fn is_content(bytes: &[u8]) -> bool {
+    // Behind the field's head stand those of the array and of the domain string.
+    bytes.first() == Some(&CONTENT) && bytes.get(HEAD + 2..).is_some_and(|text| text.starts_with(DOMAIN.as_bytes()))
+}
+
 /// Reads records one after the other, from a number on. An error ends it.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {

@@ -11,6 +11,7 @@ use podseal_protocol::{
     frame::{WorkloadReply, WorkloadRequest},
     join::{Activation, ActivationReply, Join, JoinReply},
     key::{CertifiedKey, KeyError, KeyUse},
+    pod_log::{Event, Record, Records},
     seal::{SealError, decode_secrets, encode_secrets},
 };
 
@@ -78,6 +79,32 @@ fn secrets(content: &[u8], limits: &Limits) -> Result<Vec<u8>, Malformed> {
     }
 }
 
+fn wrapped(kind: u8, value: &[u8]) -> Vec<u8> {
+    [&[kind][..], &u32::try_from(value.len()).unwrap().to_be_bytes(), value].concat()
+}
+
+/// A record around any content: number 0, register 13, and the digest that fits.
+fn record(content: &[u8]) -> Vec<u8> {
+    let content = wrapped(0x51, content);
+    let digests = wrapped(3, &wrapped(0x0b, Digest::of(&content).as_ref()));
+    [wrapped(0, &[0; 8]), wrapped(1, &[13]), digests, content].concat()
+}
+
+/// What stands behind the head of its last field.
+fn content(record: &[u8]) -> Vec<u8> {
+    record[self::record(&[]).len()..].to_vec()
+}
+
+pub(crate) fn event(event: Event) -> Vec<u8> {
+    content(&Record { number: 0, event }.encode())
+}
+
+fn pod_event(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Malformed> {
+    let record = record(bytes);
+    let (read, _) = Records::new(&record, 0, limits).next().unwrap()?;
+    Ok(content(&read.encode()))
+}
+
 /// All of them.
 pub(crate) fn all() -> &'static [Codec] {
     static ALL: LazyLock<Vec<Codec>> = LazyLock::new(make);
@@ -94,7 +121,8 @@ fn make() -> Vec<Codec> {
         codec("podseal.challenge.v1", challenge, vec![f::challenge().issue(&f::mac_key())]),
         codec("podseal.leaf.v1", again!(Leaf), vec![f::leaf().encode()]),
         codec("podseal.podset.v1", again!(PodSet), vec![f::pod_set().encode()]),
-        codec("podseal.evidence.v1", again!(Evidence), vec![f::evidence().encode()]),
+        codec("podseal.evidence.v1", again!(Evidence), vec![f::evidence().encode(), f::evidence_with_pod_log().encode()]),
+        codec("podseal.pod-event.v1", pod_event, f::events().into_iter().map(event).collect()),
         codec("podseal.exchange.v1", again!(Exchange), vec![f::exchange().encode()]),
         codec("podseal.exchange-reply.v1", again!(ExchangeReply), vec![f::exchange_reply().encode()]),
         codec("podseal.receipt.v1", again!(Receipt), vec![f::release().receipt().encode()]),

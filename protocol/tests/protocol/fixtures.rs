@@ -9,6 +9,7 @@ use podseal_protocol::{
     frame::{WorkloadReply, WorkloadRequest},
     join::{Activation, ActivationReply, Join, JoinReply, activation_secret},
     key::{KeyStatement, KeyUse, PublicKey, SecretKey},
+    pod_log::{Event, REGISTER, Record, Started},
     seal::{SecretFile, delivery_info, encode_secrets, seal},
 };
 use zeroize::Zeroizing;
@@ -120,6 +121,52 @@ pub(crate) fn evidence() -> Evidence {
             Part::BootLog(b"binary_bios_measurements".to_vec()),
         ],
     }
+}
+
+/// One of each event, from the first record on.
+pub(crate) fn events() -> Vec<Event> {
+    let own = leaf();
+    let (container_id, sandbox_id) = (own.container_id.clone(), "5a4d".to_owned());
+    let started = Started {
+        container_id: container_id.clone(),
+        sandbox: false,
+        pod_uid: own.pod_uid,
+        namespace: own.namespace,
+        pod: own.pod,
+        container: own.container,
+        image: format!("registry.example/payment-api@sha256:{}", own.image_manifest),
+        privileged: false,
+        heard: true,
+    };
+    let sandbox =
+        Started { container_id: sandbox_id, sandbox: true, container: String::new(), image: "pause:3.10".to_owned(), ..started.clone() };
+    vec![
+        Event::Began { boot_id: evidence().boot_id, register: Digest([0; 32]) },
+        Event::Started(sandbox),
+        Event::Started(started),
+        Event::Exec { container_id: container_id.clone(), exec_id: "e1".to_owned() },
+        Event::AttesterRestarted,
+        Event::Interrupted,
+        Event::Ended { container_id },
+    ]
+}
+
+/// The records of these, and where they end.
+pub(crate) fn pod_log() -> (Vec<u8>, PodLogHead) {
+    let records: Vec<Record> = (0..).zip(events()).map(|(number, event)| Record { number, event }).collect();
+    let head = records.iter().fold(PodLogHead::NONE, |head, record| head.and(&record.digest()));
+    (records.iter().flat_map(Record::encode).collect(), head)
+}
+
+/// Evidence of a node that keeps a pod log, of which everything is sent.
+pub(crate) fn evidence_with_pod_log() -> Evidence {
+    let (records, head) = pod_log();
+    let mut evidence = evidence();
+    if let Part::TpmQuote { pcrs, .. } = &mut evidence.parts[0] {
+        pcrs.push((REGISTER, head.head));
+    }
+    evidence.parts.push(Part::PodLog { from: 0, records });
+    Evidence { pod_log: head, ..evidence }
 }
 
 pub(crate) fn bound(leaves: &[Digest]) -> Digest {

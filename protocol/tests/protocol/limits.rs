@@ -8,6 +8,7 @@ use podseal_protocol::{
     exchange::{Exchange, ExchangeReply, Outcome},
     frame::{self, WorkloadReply, WorkloadRequest},
     join::{Activation, ActivationReply, Join, JoinReply},
+    pod_log::{Event, Record, Records, Started},
     seal::SecretFile,
 };
 use zeroize::Zeroizing;
@@ -167,6 +168,7 @@ fn oversized_every_field_of_the_evidence() {
     bound(domain, "quote.signature", 4096, |length| quote(0, length, 0));
     bound(domain, "quote.pcrs", 24, |count| quote(0, 0, count));
     bound(domain, "boot_log", NARROW.evidence_part, |length| parts(vec![Part::BootLog(vec![7; length])]));
+    bound(domain, "pod_log.records", NARROW.pod_log, |length| parts(vec![Part::PodLog { from: 0, records: vec![7; length] }]));
     let evidence = f::evidence().encode();
     let tight = Limits { evidence_parts: 1, ..f::LIMITS };
     let found = Evidence::decode(&evidence, &tight).map_err(|m| (m.item, m.problem));
@@ -175,6 +177,56 @@ fn oversized_every_field_of_the_evidence() {
         Evidence { parts: vec![Part::TpmQuote { attest: vec![], signature: vec![], pcrs: vec![(24, Digest([0; 32]))] }], ..f::evidence() };
     let found = Evidence::decode(&register.encode(), &NARROW).map_err(|m| (m.item, m.problem));
     assert_eq!(found, Err(("quote.pcr.index", Problem::WrongValue)));
+}
+
+#[test]
+fn oversized_every_field_of_the_pod_log() {
+    let domain = "podseal.pod-event.v1";
+    let encode: fn(&Event) -> Vec<u8> = |event| codecs::event(event.clone());
+    let began = || Event::Began { boot_id: text(1), register: Digest([0; 32]) };
+    let id: fn(&mut Event) -> &mut String = |event| match event {
+        Event::Began { boot_id: id, .. } | Event::Exec { container_id: id, .. } | Event::Ended { container_id: id } => id,
+        _ => unreachable!(),
+    };
+    let exec_id: fn(&mut Event) -> &mut String = |event| match event {
+        Event::Exec { exec_id, .. } => exec_id,
+        _ => unreachable!(),
+    };
+    let exec = || Event::Exec { container_id: text(1), exec_id: text(1) };
+    texts(domain, began, encode, &[("pod_event.boot_id", id)]);
+    texts(domain, exec, encode, &[("pod_event.container_id", id), ("pod_event.exec_id", exec_id)]);
+    texts(domain, || Event::Ended { container_id: text(1) }, encode, &[("pod_event.container_id", id)]);
+    let started = || Started {
+        container_id: text(1),
+        sandbox: false,
+        pod_uid: text(1),
+        namespace: text(1),
+        pod: text(1),
+        container: text(1),
+        image: text(1),
+        privileged: false,
+        heard: true,
+    };
+    texts(
+        domain,
+        started,
+        |started| codecs::event(Event::Started(started.clone())),
+        &[
+            ("pod_event.container_id", |m| &mut m.container_id),
+            ("pod_event.pod_uid", |m| &mut m.pod_uid),
+            ("pod_event.namespace", |m| &mut m.namespace),
+            ("pod_event.pod", |m| &mut m.pod),
+            ("pod_event.container", |m| &mut m.container),
+            ("pod_event.image", |m| &mut m.image),
+        ],
+    );
+    // A record's content has a bound of its own, whatever the limits say of its fields.
+    let long = Limits { text: usize::MAX, ..Limits::DEFAULT };
+    let content = |length| Record { number: 0, event: Event::Ended { container_id: text(length) } }.encode();
+    let read = |bytes: &[u8]| Records::new(bytes, 0, &long).next().unwrap().map(|_| ()).map_err(|m| (m.item, m.problem));
+    let around = codecs::event(Event::Ended { container_id: text(4000) }).len() - 4000;
+    assert_eq!(read(&content(4096 - around)), Ok(()));
+    assert_eq!(read(&content(4097 - around)), Err(("pod_log.content", Problem::TooLong)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use podseal_protocol::{
     Digest, Limits,
     binding::PodLogHead,
     cbor::Problem,
-    pod_log::{Event, REGISTER, Record, Records, Started, extended},
+    pod_log::{Event, REGISTER, Record, Records, Started, extended, is_content},
 };
 use proptest::prelude::*;
 
@@ -62,6 +62,17 @@ fn a_record_has_the_layout_of_the_specification() {
         &content,
     ];
     assert_eq!(bytes, expected.concat());
+}
+
+#[test]
+fn content_is_told_from_other_bytes() {
+    for event in events() {
+        let bytes = Record { number: 0, event }.encode();
+        // Behind number, register and digests.
+        assert!(is_content(&bytes[13 + 6 + 42..]));
+        assert!(!is_content(&bytes));
+    }
+    assert!(!is_content(b"Quiet=1 quiet=1 quiet=1 quiet=1") && !is_content(&[0x51]) && !is_content(b""));
 }
 
 #[test]

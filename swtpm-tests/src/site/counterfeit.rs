@@ -12,16 +12,19 @@ use podseal_node_attester::owner::{Owner, OwnerConfig, TpmError};
 use podseal_protocol::binding::{BindingInputs, PodLogHead, binding};
 use podseal_protocol::evidence::{Evidence, Part};
 use podseal_protocol::exchange::{Exchange, ExchangeReply};
+use podseal_protocol::pod_log::REGISTER;
 use podseal_protocol::{Digest, Limits, Purpose};
 use podseal_wire::{ChallengeRequest, Message};
 
 mod answer;
 mod claim;
 mod joining;
+mod pod_log;
 
 pub use answer::Answer;
 pub use claim::Claim;
 pub use joining::Joining;
+pub use pod_log::{PodLog, started};
 
 use super::admin::Admin;
 use super::machine::Machine;
@@ -40,6 +43,7 @@ pub struct Counterfeit {
     admin: Admin,
     verifier: Digest,
     honest: Claim,
+    pod_log: Mutex<Option<PodLog>>,
 }
 
 /// A request before the TPM signs it. An honest one says the same in `signed` and in `evidence`, and binds all its leaves.
@@ -53,6 +57,8 @@ pub struct Plan {
     pub evidence: Evidence,
     /// Registers to be quoted, ascending.
     pub pcrs: Vec<u8>,
+    /// Number of the first record of the pod log to be sent, and the records.
+    pub pod_log: Option<(u64, Vec<u8>)>,
     /// The leaves to be sent.
     pub leaves: Vec<Vec<u8>>,
     /// The attachments to be sent.
@@ -127,6 +133,7 @@ impl Counterfeit {
             admin: site.admin().clone(),
             verifier: site.verifier().digest(),
             honest,
+            pod_log: Mutex::new(None),
         })
     }
 
@@ -160,9 +167,12 @@ impl Counterfeit {
     /// An honest plan for these claims, with a fresh challenge.
     pub fn plan(&self, claims: &[&Claim]) -> Result<Plan, BenchError> {
         let challenge = self.challenge_for(self.machine.name(), Purpose::Release)?;
-        let boot_id = std::fs::read_to_string(self.machine.boot_id()).map_err(BenchError::io("read the boot id"))?.trim().to_owned();
+        let (boot_id, log) = (self.boot_id()?, self.pod_log());
         let leaves: Vec<Vec<u8>> = claims.iter().map(|claim| claim.leaf.encode()).collect();
-        let (node, profile, pod_log) = (self.machine.name().to_owned(), PROFILE.to_owned(), PodLogHead::NONE);
+        let (node, profile) = (self.machine.name().to_owned(), PROFILE.to_owned());
+        let pod_log = log.as_ref().map_or(PodLogHead::NONE, |log| log.head);
+        let mut pcrs = self.config.pcrs.clone();
+        pcrs.extend(log.as_ref().map(|_| REGISTER));
         let signed = Signed {
             challenge: Digest::of(&challenge),
             purpose: Purpose::Release,
@@ -176,12 +186,19 @@ impl Counterfeit {
         };
         let evidence = Evidence { node, profile, boot_id, pod_log, parts: Vec::new() };
         let attachments = claims.iter().flat_map(|claim| claim.attachments()).collect();
-        Ok(Plan { challenge, signed, evidence, pcrs: self.config.pcrs.clone(), leaves, attachments })
+        Ok(Plan { challenge, signed, evidence, pcrs, pod_log: log.map(|log| (0, log.bytes(0))), leaves, attachments })
+    }
+
+    /// The machine's boot id.
+    fn boot_id(&self) -> Result<String, BenchError> {
+        let text = std::fs::read_to_string(self.machine.boot_id()).map_err(BenchError::io("read the boot id"))?;
+        Ok(text.trim().to_owned())
     }
 
     /// Has the TPM sign a plan, and puts the exchange together.
     pub fn collect(&self, plan: Plan) -> Result<Exchange, BenchError> {
-        let parts = self.quote(&plan.signed.binding(), &plan.pcrs)?;
+        let mut parts = self.quote(&plan.signed.binding(), &plan.pcrs)?;
+        parts.extend(plan.pod_log.map(|(from, records)| Part::PodLog { from, records }));
         let evidence = Evidence { parts, ..plan.evidence };
         Ok(Exchange::new(plan.challenge, evidence.encode(), plan.leaves, plan.attachments))
     }

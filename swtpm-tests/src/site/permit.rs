@@ -53,6 +53,15 @@ impl Permit {
         self.when(attribute, &condition)
     }
 
+    /// The node keeps a pod log in which nothing is missing, nothing ran privileged, and nothing was run in the pod.
+    #[must_use]
+    pub fn of_clean_pod_log(self) -> Self {
+        self.is("context.pod_log", "observed")
+            .within("context.privileged_images", &[])
+            .when("context.pod_log_gaps", "context.pod_log_gaps == 0")
+            .when("principal.pod_execs", "principal.pod_execs == 0")
+    }
+
     /// Turns the condition on an attribute around: the permit has one wrong value.
     #[must_use]
     pub fn negated(mut self, attribute: &str) -> Self {

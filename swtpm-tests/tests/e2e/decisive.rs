@@ -10,7 +10,7 @@ use crate::{Outcome, Test};
 
 pub(crate) const TESTS: &[Test] = &[("each_policy_attribute_is_decisive", each_policy_attribute_is_decisive)];
 
-const TEXTS: [&str; 17] = [
+const TEXTS: [&str; 18] = [
     "principal.cluster",
     "principal.namespace",
     "principal.pod",
@@ -28,6 +28,7 @@ const TEXTS: [&str; 17] = [
     "context.boot",
     "context.agent",
     "context.root",
+    "context.pod_log",
 ];
 /// Those of the honest workload, which are the right values.
 const FLAGS: [(&str, bool); 10] = [
@@ -42,15 +43,16 @@ const FLAGS: [(&str, bool); 10] = [
     ("context.tpm_in_tee", false),
     ("context.secure_boot", true),
 ];
-const NUMBERS: [&str; 3] = ["principal.hooks", "principal.uid", "principal.gid"];
+const NUMBERS: [&str; 5] = ["principal.hooks", "principal.uid", "principal.gid", "principal.pod_execs", "context.pod_log_gaps"];
 /// A value that the honest workload does not have.
-const OTHERS: [(&str, &str); 8] = [
+const OTHERS: [(&str, &str); 9] = [
     ("principal.env_names", "[\"HOME\"].containsAll(principal.env_names)"),
     ("principal.env", "[{ name: \"PATH\", value: \"sha256:00\" }].containsAll(principal.env)"),
     ("principal.mounts", "[{ destination: \"/data\", kind: \"volume\", read_only: true }].containsAll(principal.mounts)"),
     ("principal.devices", "principal.devices.contains(\"/dev/tpm0\")"),
     ("principal.capabilities", "principal.capabilities.contains(\"CAP_NET_ADMIN\")"),
     ("principal.siblings", "!principal.siblings.isEmpty()"),
+    ("context.privileged_images", "!context.privileged_images.isEmpty()"),
     ("resource.name", "resource.name == \"decisive/other\""),
     ("resource.accepts", "resource.accepts == [\"host-trusted\"]"),
 ];
@@ -95,6 +97,7 @@ fn each_policy_attribute_is_decisive(fixtures: &Fixtures) -> Outcome {
 
     let site = fixtures.own_site("decisive")?;
     let fake = Counterfeit::enrol(&site, "decisive-1", "decisive")?;
+    fake.keep_pod_log()?;
     let right = right_values(&site)?;
     let held: BTreeSet<&str> = right.attributes().into_iter().collect();
     assert_eq!(held, cases.iter().map(|(name, _)| *name).collect(), "the honest permit asks for each attribute");
@@ -121,8 +124,8 @@ fn each_policy_attribute_is_decisive(fixtures: &Fixtures) -> Outcome {
     Ok(())
 }
 
-/// The honest permit, for the counterfeit's node.
+/// The honest permit, for the counterfeit's node, which keeps a pod log.
 fn right_values(site: &Site) -> Result<Permit, Box<dyn std::error::Error>> {
     let permit = Workload::new(site, "decisive").permit(site, site.node()?)?.is("context.node", "decisive-1");
-    Ok(permit.when("context.tpm_in_tee", &flag("context.tpm_in_tee", false)))
+    Ok(permit.of_clean_pod_log().when("context.tpm_in_tee", &flag("context.tpm_in_tee", false)))
 }

@@ -29,6 +29,7 @@ mod leak_hunt;
 mod logs;
 mod parts;
 mod planted;
+mod pod_log;
 mod refusals;
 mod replay;
 mod same_digest;
@@ -76,6 +77,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         init_only::TESTS,
         same_digest::TESTS,
         hardware::TESTS,
+        pod_log::TESTS,
         tpm_away::TESTS,
         joining::TESTS,
         replay::TESTS,

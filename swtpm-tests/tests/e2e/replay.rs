@@ -27,7 +27,7 @@ fn wire(site: &Site, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
 }
 
 /// Entries that commit to these bytes as their exchange, whoever else writes into the log meanwhile.
-fn entries_of(site: &Site, exchange: &[u8]) -> Result<usize, Failure> {
+pub(crate) fn entries_of(site: &Site, exchange: &[u8]) -> Result<usize, Failure> {
     let digest = Digest::of(exchange).to_string();
     let list = site.admin().podseal(&["log", "list", "--from", "0", "--count", "100000"])?;
     let entries = list["entries"].as_array().ok_or("no entries")?;

@@ -1,6 +1,6 @@
 //! One TPM batch appraised warm, against the bare verification of its signatures in the same run.
 //!
-//! Warm: registration, cluster keys, reference values and policy are prepared, the replay of the boot log is kept. "Appraised" is the whole
+//! Warm: registration, cluster keys, reference values and policy are prepared, the replays of boot log and pod log are kept. "Appraised" is the whole
 //! way from received bytes: parse, challenge, appraise. "Signatures" are the quote's and each token's, verified by the library alone under
 //! keys parsed before. Deciding by policy and a cold boot log are timed besides.
 //!
@@ -22,14 +22,27 @@ use std::{
 };
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
-use podseal_appraisal::{decision::Decision, eventlog::ReplayedLog};
-use podseal_protocol::{Limits, evidence::Evidence, evidence::Part, exchange::Exchange};
-use world::{AKS, NOW, Prepared, RSA, World, modulus};
+use podseal_appraisal::{
+    decision::Decision,
+    eventlog::ReplayedLog,
+    pod_log::{PodLogState, replay},
+};
+use podseal_protocol::{
+    Digest, Limits,
+    evidence::{Evidence, Part},
+    exchange::Exchange,
+    pod_log::{Event, Record},
+};
+use world::{AKS, NOW, Prepared, RSA, World, modulus, started};
 
 const GATE: f64 = 3.0;
 const AIM: f64 = 2.0;
 const WARM_UP: usize = 50;
 const SAMPLES: usize = 1_000;
+/// Records of a long pod log, those of them that are new, and how often both are replayed.
+const RECORDS: usize = 50_000;
+const NEW: usize = 100;
+const REPLAYS: usize = 20;
 
 /// Message, signature and key of one signature of the batch.
 struct Signature {
@@ -123,11 +136,50 @@ fn folder() -> PathBuf {
     folder
 }
 
+/// Starts and ends of containers, of which a hundred run at a time.
+fn events() -> Vec<Event> {
+    let pod = World::of_replicas(1).pods.remove(0);
+    let began = Event::Began { boot_id: "c0ffee00-0000-4000-8000-000000000001".to_owned(), register: Digest([0; 32]) };
+    let happened = (0..RECORDS).map(|number| {
+        let id = |number: usize| format!("{number:064x}");
+        if number >= 200 && number % 2 == 0 {
+            return Event::Ended { container_id: id(number - 199) };
+        }
+        Event::Started(started(&id(number), &pod, &Digest::of(&number.to_be_bytes())))
+    });
+    std::iter::once(began).chain(happened).take(RECORDS).collect()
+}
+
+/// The replay of a log of a node that has been up for long.
+fn pod_log() {
+    let events = events();
+    let records: Vec<Vec<u8>> = (0..).zip(events).map(|(number, event)| Record { number, event }.encode()).collect();
+    let (whole, last) = (records.concat(), records[RECORDS - NEW..].concat());
+    let limits = Limits::DEFAULT;
+    assert!(whole.len() <= limits.pod_log, "{} bytes do not fit into one part", whole.len());
+    let from = u64::try_from(RECORDS - NEW).unwrap();
+    let kept = replay(None, 0, &records[..RECORDS - NEW].concat(), &limits).unwrap();
+    let time = |work: &dyn Fn() -> PodLogState| {
+        let mut samples: Vec<u64> = (0..REPLAYS).map(|_| nanoseconds(|| drop(black_box(work())))).collect();
+        samples.sort_unstable();
+        samples
+    };
+    let at_once = || replay(None, 0, black_box(&whole), &limits).unwrap();
+    let going_on = || replay(Some(&kept), from, black_box(&last), &limits).unwrap();
+    assert_eq!(at_once(), going_on());
+    let names = [(RECORDS, "pod log, whole", time(&at_once)), (NEW, "pod log, new", time(&going_on))];
+    for (count, name, samples) in names {
+        let micro = |percent: usize| samples[(samples.len() - 1) * percent / 100] as f64 / 1_000.0;
+        println!("{count:>6} | {name:<15} | {:>9.1} | {:>9.1}", micro(50), micro(99));
+    }
+    println!("       | {} bytes of log, {} of state", whole.len(), kept.encode().len());
+}
+
 fn main() -> ExitCode {
     let mut held = true;
     println!("{:>6} | {:<15} | {:>9} | {:>9}", "leaves", "microseconds", "p50", "p99");
     for leaves in [1, 32] {
-        let world = World::of_replicas(leaves);
+        let world = World::of_replicas(leaves).going_on();
         let (prepared, exchange) = (world.prepared(), world.exchange());
         let replayed = prepared.appraise(&exchange, NOW, None).1.take_replayed().unwrap();
         let samples = measure(&prepared, &exchange, &replayed, leaves);
@@ -147,6 +199,7 @@ fn main() -> ExitCode {
         println!("{leaves:>6} | {:<15} | {ratio:>9.2} | {:>9.2} | {word}: gate {GATE}, aim {AIM}", "ratio", samples.ratio(99));
         held &= ratio <= GATE;
     }
+    pod_log();
     println!("raw samples: {}/appraise-*.csv", folder().display());
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -4,17 +4,19 @@
 
 use podseal_protocol::{
     Digest, Leaf, Limits, Purpose,
-    binding::{BindingInputs, PodLogHead, binding},
+    binding::{BindingInputs, binding},
     evidence::Part,
     key::PublicKey,
+    pod_log::REGISTER,
 };
 
 use crate::{
     batch::{Unverified, UnverifiedLeaf},
     challenge::{ChallengeExpectations, appraise_challenge},
-    check::{Check, Checks, Rule, Verdict, worst},
+    check::{Check, Checks, Rule, Verdict, first_obstacle, worst},
     claims::{Agent, Claim, Memory, NodeClaims, WorkloadClaims},
     eventlog::{self, LogError, ReplayedLog, appraise_log},
+    pod_log::{self, Judged, PodLogState, Presented},
     records::{ClusterRecord, NodeRecord},
     reference::{MeasuredBoot, Reference, appraise_boot},
     rules,
@@ -30,7 +32,7 @@ use crate::{
 /// The one evidence profile there is: a TPM 2.0 quote and the boot log.
 pub const PROFILE_TPM: &str = "tpm";
 
-/// Registers that the profile quotes: firmware, boot loader, kernel.
+/// Registers that the profile quotes: firmware, boot loader, kernel. With a pod log also [`REGISTER`].
 pub const QUOTED_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 /// A registered node, ready to verify with: made once, kept while the registration stands.
@@ -112,6 +114,8 @@ pub struct Context<'a> {
     pub references: &'a [Reference],
     /// The boot log of the batch, if the caller kept its replay ([`ReplayedLog::digest`]).
     pub replayed: Option<&'a ReplayedLog>,
+    /// What the node's pod log came to before, if the caller kept it ([`Appraisal::take_pod_log`]).
+    pub pod_log: Option<&'a PodLogState>,
     /// Bounds for parsing.
     pub limits: Limits,
 }
@@ -124,6 +128,7 @@ pub struct Appraisal {
     binding: Digest,
     leaves: Vec<LeafAppraisal>,
     replayed: Option<ReplayedLog>,
+    pod_log: Option<PodLogState>,
 }
 
 /// The outcome for one leaf.
@@ -163,6 +168,19 @@ impl Appraisal {
     /// [`Context::replayed`].
     pub fn take_replayed(&mut self) -> Option<ReplayedLog> {
         if self.attributable() { self.replayed.take() } else { None }
+    }
+
+    /// What the pod log came to, where every check of it passed and the request is a registered node's own: worth keeping for
+    /// [`Context::pod_log`].
+    pub fn take_pod_log(&mut self) -> Option<PodLogState> {
+        if self.attributable() { self.pod_log.take() } else { None }
+    }
+
+    /// Whether nothing stands in the way but that the pod log goes on from a state which is not there: the node is asked to send it from
+    /// the start. That is no decision, and nothing is spent on it.
+    #[must_use]
+    pub fn asks_for_whole_pod_log(&self) -> bool {
+        first_obstacle(&self.node).is_some_and(|check| std::ptr::eq(check.rule, &raw const pod_log::rules::RESEND))
     }
 
     /// Whether the batch comes from a registered node and was made for this challenge: only then does a refusal go into the log.
@@ -224,11 +242,17 @@ pub fn appraise(batch: &Unverified, context: &Context<'_>) -> Appraisal {
     let replayed = boot_log(batch).filter(|bytes| context.replayed.is_none_or(|kept| kept.digest() != Digest::of(bytes)));
     let replayed = replayed.map(|bytes| ReplayedLog::replay(bytes, &context.limits));
     let log = replayed.as_ref().map(Result::as_ref).or(context.replayed.map(Ok)).filter(|_| boot_log(batch).is_some());
-    let claims = registration.and_then(|r| machine(batch, r, &binding, log, context, &mut checks));
+    let presented = Presented::of(&batch.evidence);
+    if presented.is_some() {
+        checks.also_owing(&pod_log::rules::RULES);
+    }
+    let machine = registration.and_then(|r| machine(batch, r, &binding, Logs { boot: log, pod: presented }, context, &mut checks));
+    let (claims, judged) = machine.map_or((None, presented.map(|_| Judged::default())), |(claims, judged)| (Some(claims), judged));
     let node = checks.finish();
     let claims = claims.filter(|_| worst(&node) == Verdict::Pass);
-    let leaves = batch.leaves.iter().map(|leaf| appraise_leaf(leaf, batch, context)).collect();
-    Appraisal { node, claims, binding, leaves, replayed: replayed.and_then(Result::ok) }
+    let leaves = batch.leaves.iter().map(|leaf| appraise_leaf(leaf, batch, judged.as_ref(), context)).collect();
+    let pod_log = judged.and_then(Judged::into_state);
+    Appraisal { node, claims, binding, leaves, replayed: replayed.and_then(Result::ok), pod_log }
 }
 
 fn inputs<'a>(batch: &'a Unverified, context: &Context<'_>, signer: &'a [u8]) -> BindingInputs<'a> {
@@ -256,33 +280,40 @@ fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks
     checks.record(&rules::NODE_APPROVED, record.approved, "approved", state);
     let profile = &batch.evidence.profile;
     checks.record(&rules::NODE_PROFILE, record.profile == *profile && profile == PROFILE_TPM, record.profile.clone(), profile.clone());
-    let empty = batch.evidence.pod_log == PodLogHead::NONE;
-    checks.record(&rules::NODE_POD_LOG, empty, "no pod log: this profile has none", format!("{} records", batch.evidence.pod_log.length));
     checks.absorb(registration.ak_checks.clone());
     Some(registration)
 }
 
-/// Quote, boot log and reference values, each resting on the one before.
+/// The logs of one boot: what was replayed of the firmware's, and the node's own as it came.
+#[derive(Clone, Copy)]
+struct Logs<'a> {
+    boot: Option<Result<&'a ReplayedLog, &'a LogError>>,
+    pod: Option<Presented<'a>>,
+}
+
+/// Quote, boot log, reference values and pod log, each resting on the one before.
 fn machine(
     batch: &Unverified,
     registration: &Registration,
     binding: &Digest,
-    log: Option<Result<&ReplayedLog, &LogError>>,
+    logs: Logs<'_>,
     context: &Context<'_>,
     checks: &mut Checks,
-) -> Option<NodeClaims> {
+) -> Option<(NodeClaims, Option<Judged>)> {
     checks.also_owing(&quote::RULES);
     checks.also_owing(&eventlog::RULES);
-    let quoted = quoted(batch, registration.ak.as_ref()?, binding, checks)?;
-    let Some(log) = log else {
+    let registers = logs.pod.map_or(PcrSet::of(QUOTED_REGISTERS), |_| PcrSet::of(QUOTED_REGISTERS)?.with(REGISTER))?;
+    let quoted = quoted(batch, registration.ak.as_ref()?, binding, registers, checks)?;
+    let Some(log) = logs.boot else {
         checks.not_appraised(&eventlog::LOG_WELL_FORMED, "the evidence has no boot log");
         return None;
     };
     let log = appraise_log(log, &quoted, checks)?;
     let measured = MeasuredBoot { quote: &quoted, log: Some(&log), log_bytes: boot_log(batch).unwrap_or_default() };
     let boot = appraise_boot(context.references, measured, context.now, &context.limits, checks);
+    let judged = logs.pod.map(|presented| pod_log::judge(&presented, &quoted, &log, context.pod_log, &context.limits, checks));
     let record = &registration.record;
-    Some(NodeClaims {
+    let claims = NodeClaims {
         node: record.node.clone(),
         cluster: record.cluster.clone(),
         profile: record.profile.clone(),
@@ -292,7 +323,11 @@ fn machine(
         agent: Claim::Appraised(Agent::SelfAsserted),
         root: Claim::Appraised(record.root_kind),
         secure_boot: log.secure_boot(),
-    })
+        pod_log: pod_log::kept(judged.as_ref()),
+        privileged_images: pod_log::privileged_images(judged.as_ref()),
+        pod_log_gaps: pod_log::gaps(judged.as_ref()),
+    };
+    Some((claims, judged))
 }
 
 fn boot_log(batch: &Unverified) -> Option<&[u8]> {
@@ -302,7 +337,7 @@ fn boot_log(batch: &Unverified) -> Option<&[u8]> {
     })
 }
 
-fn quoted(batch: &Unverified, ak: &AkPublic, binding: &Digest, checks: &mut Checks) -> Option<QuoteFacts> {
+fn quoted(batch: &Unverified, ak: &AkPublic, binding: &Digest, registers: PcrSet, checks: &mut Checks) -> Option<QuoteFacts> {
     let part = batch.evidence.parts.iter().find_map(|part| match part {
         Part::TpmQuote { attest, signature, pcrs } => Some((attest, signature, pcrs)),
         Part::BootLog(_) | Part::PodLog { .. } => None,
@@ -316,20 +351,23 @@ fn quoted(batch: &Unverified, ak: &AkPublic, binding: &Digest, checks: &mut Chec
         return None;
     }
     let evidence = QuoteEvidence { attest, signature, values: &values };
-    appraise_quote(ak, &evidence, &binding.0, PcrSet::of(QUOTED_REGISTERS)?, checks)
+    appraise_quote(ak, &evidence, &binding.0, registers, checks)
 }
 
-fn appraise_leaf(unverified: &UnverifiedLeaf, batch: &Unverified, context: &Context<'_>) -> LeafAppraisal {
+fn appraise_leaf(unverified: &UnverifiedLeaf, batch: &Unverified, pod_log: Option<&Judged>, context: &Context<'_>) -> LeafAppraisal {
     let mut checks = Checks::owing(rules::LEAF);
+    if pod_log.is_some() {
+        checks.also_owing(&pod_log::rules::LEAF);
+    }
     let found = unverified.parsed.as_ref().map_or_else(ToString::to_string, |_| "a leaf".to_owned());
     checks.record(&rules::LEAF_CANONICAL, unverified.parsed.is_ok(), "a leaf in its canonical form", found);
-    let workload = unverified.parsed.as_ref().ok().and_then(|leaf| asking(leaf, batch, context, &mut checks));
+    let workload = unverified.parsed.as_ref().ok().and_then(|leaf| asking(leaf, batch, pod_log, context, &mut checks));
     let checks = checks.finish();
     let asks = unverified.parsed.as_ref().ok().cloned().zip(workload).filter(|_| worst(&checks) == Verdict::Pass);
     LeafAppraisal { digest: unverified.digest, checks, asks }
 }
 
-fn asking(leaf: &Leaf, batch: &Unverified, context: &Context<'_>, checks: &mut Checks) -> Option<WorkloadClaims> {
+fn asking(leaf: &Leaf, batch: &Unverified, pod_log: Option<&Judged>, context: &Context<'_>, checks: &mut Checks) -> Option<WorkloadClaims> {
     if let Some(registration) = context.registration {
         let record = registration.record();
         checks.record(&rules::LEAF_CLUSTER, leaf.cluster == record.cluster, record.cluster.clone(), leaf.cluster.clone());
@@ -339,6 +377,9 @@ fn asking(leaf: &Leaf, batch: &Unverified, context: &Context<'_>, checks: &mut C
     let spec = attached(&rules::LEAF_SPEC, leaf.spec, batch, checks);
     let pod_set = attached(&rules::LEAF_POD_SET, leaf.pod_set, batch, checks);
     let token = attached(&rules::LEAF_TOKEN, leaf.token, batch, checks);
+    if let Some(judged) = pod_log {
+        pod_log::judge_leaf(judged, leaf, checks);
+    }
     let found = context.cluster.map_or("none is configured", |cluster| &cluster.record.id).to_owned();
     let known = context.cluster.is_some_and(|cluster| cluster.record.id == leaf.cluster);
     checks.record(&rules::LEAF_CLUSTER_KNOWN, known, leaf.cluster.clone(), found);
@@ -354,8 +395,10 @@ fn asking(leaf: &Leaf, batch: &Unverified, context: &Context<'_>, checks: &mut C
     };
     let facts = appraise_token(token?, &cluster.keys, &expected, context.now, checks);
     let attachments = WorkloadAttachments { spec: spec?, pod_set: pod_set? };
-    let expected = WorkloadExpectations { verifier_id, sources: &cluster.sources };
-    appraise_workload(attachments, leaf, &facts?, &expected, &context.limits, checks)
+    let running = pod_log::running(pod_log, &leaf.pod_uid);
+    let expected = WorkloadExpectations { verifier_id, sources: &cluster.sources, running: running.as_deref() };
+    let claims = appraise_workload(attachments, leaf, &facts?, &expected, &context.limits, checks)?;
+    Some(WorkloadClaims { pod_execs: pod_log::pod_execs(pod_log, &leaf.pod_uid), ..claims })
 }
 
 fn attached<'a>(rule: &'static Rule, digest: Digest, batch: &'a Unverified, checks: &mut Checks) -> Option<&'a [u8]> {

@@ -49,6 +49,15 @@ pub enum Agent {
     SelfAsserted,
 }
 
+/// What is known of the containers that ran on the node since it booted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodLog {
+    /// The node keeps no pod log.
+    None,
+    /// Each container and each exec is in a log that the quoted register proves, written when it was heard of.
+    Observed,
+}
+
 /// What kind of root the hardware evidence ends at; stated where the root is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootKind {
@@ -72,6 +81,7 @@ macro_rules! words {
 words!(Memory { None => "none" });
 words!(Boot { None => "none", Firmware => "firmware", Kernel => "kernel" });
 words!(Agent { SelfAsserted => "self-asserted" });
+words!(PodLog { None => "none", Observed => "observed" });
 words!(RootKind { Production => "production", Test => "test" });
 
 impl RootKind {
@@ -103,6 +113,12 @@ pub struct NodeClaims {
     pub root: Claim<RootKind>,
     /// UEFI Secure Boot, as the boot log has it in PCR 7.
     pub secure_boot: Claim<bool>,
+    /// Whether the node keeps a pod log.
+    pub pod_log: Claim<PodLog>,
+    /// Images that ran privileged since boot, sorted: the manifest's digest (`sha256:…`), or the whole name where it has none.
+    pub privileged_images: Claim<Vec<String>>,
+    /// How often the pod log may have missed something since boot.
+    pub pod_log_gaps: Claim<u64>,
 }
 
 /// An environment variable: the value only as its digest, since other people's secrets may be in it.
@@ -194,4 +210,6 @@ pub struct WorkloadClaims {
     pub siblings: Vec<Sibling>,
     /// Whether the token names the registered node; not appraised where the cluster's tokens name no node.
     pub token_names_node: Claim<bool>,
+    /// Processes that were started in the pod's containers besides their own, since its sandbox was started.
+    pub pod_execs: Claim<u64>,
 }

@@ -213,6 +213,7 @@ fn receipt_claims(node: Option<&NodeClaims>, workload: Option<&WorkloadClaims>) 
         add("agent", node.agent.appraised().map(|c| c.as_str().to_owned()));
         add("boot", node.boot.appraised().map(|c| c.as_str().to_owned()));
         add("memory", node.memory.appraised().map(|c| c.as_str().to_owned()));
+        add("pod_log", node.pod_log.appraised().map(|c| c.as_str().to_owned()));
         add("root", node.root.appraised().map(|c| c.as_str().to_owned()));
         add("secure_boot", node.secure_boot.appraised().map(bool::to_string));
     }

@@ -62,6 +62,13 @@ impl<'a> BootLog<'a> {
         self.log.events().iter().filter(move |event| verified.contains(event.pcr))
     }
 
+    /// What the boot would leave in the register that the pod log begins on, by the log's own events. That register is open after boot, so
+    /// nothing but the records that follow can prove it; `None` where the log does not tell what was measured, or tells a pod log's record.
+    #[must_use]
+    pub fn before_pod_log(&self) -> Option<&'a [u8; 32]> {
+        self.log.before_pod_log()
+    }
+
     /// UEFI Secure Boot as the firmware measured it first of all into PCR 7.
     #[must_use]
     pub fn secure_boot(&self) -> Claim<bool> {

@@ -13,6 +13,7 @@ pub mod eventlog;
 pub mod explanation;
 mod json;
 pub mod merkle;
+pub mod pod_log;
 pub mod policy;
 pub mod recheck;
 pub mod records;

@@ -14,6 +14,7 @@ use crate::{
     decision::{Decision, decide},
     entry::{Entry, EntryKind},
     explanation::Explanation,
+    pod_log::PodLogState,
     policy::{Policy, PolicyLimits},
     records::{ClusterRecord, NodeRecord, SecretRecord, decode_secrets, encode_secrets},
     reference::Reference,
@@ -41,6 +42,8 @@ pub mod role {
     pub const POLICY: &str = "policy";
     /// Reference sets, name and text.
     pub const REFERENCES: &str = "references";
+    /// What the node's pod log came to before, where that was kept.
+    pub const POD_LOG_STATE: &str = "pod-log-state";
     /// The secrets' names, versions and what their owners accept.
     pub const SECRETS: &str = "secrets";
     /// The result, check by check.
@@ -74,6 +77,8 @@ pub struct Shared {
     pub policy: Option<String>,
     /// Name and text of each reference set.
     pub references: Vec<(String, String)>,
+    /// [`PodLogState`] of the node, where one was kept.
+    pub pod_log: Option<Vec<u8>>,
 }
 
 impl Shared {
@@ -88,6 +93,7 @@ impl Shared {
         objects.extend(self.node.map(|bytes| (role::NODE, bytes)));
         objects.extend(self.cluster.map(|bytes| (role::CLUSTER, bytes)));
         objects.extend(self.policy.map(|text| (role::POLICY, text.into_bytes())));
+        objects.extend(self.pod_log.map(|bytes| (role::POD_LOG_STATE, bytes)));
         objects
     }
 
@@ -113,6 +119,7 @@ impl Shared {
             cluster: objects.get(role::CLUSTER).cloned(),
             policy: policy.transpose()?,
             references,
+            pod_log: objects.get(role::POD_LOG_STATE).cloned(),
         })
     }
 }
@@ -163,6 +170,7 @@ fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result
     let registration = node.map(Registration::new);
     let cluster = shared.cluster.as_deref().map(|bytes| ClusterRecord::decode(bytes, limits)).transpose()?;
     let cluster = cluster.map(Cluster::new).transpose().map_err(|_| RecheckError::Cluster)?;
+    let pod_log = shared.pod_log.as_deref().map(|bytes| PodLogState::decode(bytes, limits)).transpose()?;
     let references = shared.references.iter().map(|(_, text)| Reference::parse(text)).collect::<Result<Vec<_>, _>>();
     let context = Context {
         verifier: shared.verifier,
@@ -172,6 +180,7 @@ fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result
         cluster: cluster.as_ref(),
         references: &references.map_err(|_| RecheckError::References)?,
         replayed: None,
+        pod_log: pod_log.as_ref(),
         limits: *limits,
     };
     Ok(appraise(batch, &context))

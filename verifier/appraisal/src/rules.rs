@@ -1,5 +1,5 @@
 //! The rules of challenge, registration and leaf, and what a decision needs besides: secrets and a policy. Those of quote, boot log,
-//! reference values, token, workload, policy, checkpoint and enrolment stand in their own rooms.
+//! pod log, reference values, token, workload, policy, checkpoint and enrolment stand in their own rooms.
 
 use crate::{check::Rule, tpm::quote};
 
@@ -51,14 +51,8 @@ pub static NODE_PROFILE: Rule = Rule {
     spec: "docs/PROTOCOL.md, evidence",
     remedy: "Send evidence of the profile that the node is registered with.",
 };
-/// A node of this profile keeps no pod log, so it may not claim one.
-pub static NODE_POD_LOG: Rule = Rule {
-    name: "node.pod_log",
-    spec: "docs/PROTOCOL.md, binding",
-    remedy: "Send length 0 and 32 zero bytes: no register vouches for a pod log in this profile.",
-};
 
-/// The node's own rules; quote, boot log and reference values add theirs when it is their turn.
+/// The node's own rules; quote, boot log, reference values and pod log add theirs when it is their turn.
 pub static NODE: &[&Rule] = &[
     &CHALLENGE_ISSUED,
     &CHALLENGE_VERIFIER,
@@ -68,7 +62,6 @@ pub static NODE: &[&Rule] = &[
     &NODE_ENROLLED,
     &NODE_APPROVED,
     &NODE_PROFILE,
-    &NODE_POD_LOG,
     &quote::QUOTE_SIGNATURE,
 ];
 
@@ -143,6 +136,6 @@ pub static REPLY_ROOM: Rule = Rule {
 pub static POLICY_IN_FORCE: Rule =
     Rule { name: "policy.in_force", spec: "docs/ARCHITECTURE.md, policy", remedy: "Apply a policy: podseal policy apply." };
 
-/// A leaf's own rules; token and workload add theirs.
+/// A leaf's own rules; token, workload and pod log add theirs.
 pub static LEAF: &[&Rule] =
     &[&LEAF_CANONICAL, &LEAF_CLUSTER, &LEAF_CLUSTER_KNOWN, &LEAF_NODE, &LEAF_ASKS, &LEAF_SPEC, &LEAF_POD_SET, &LEAF_TOKEN];

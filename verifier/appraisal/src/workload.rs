@@ -5,6 +5,8 @@ mod privilege;
 pub mod rules;
 mod spec;
 
+use std::borrow::Cow;
+
 use mounts::Owner;
 pub use mounts::{MountSources, PathNotPlain};
 use podseal_protocol::{Digest, Leaf, Limits, PodSet};
@@ -12,8 +14,9 @@ use spec::{Capabilities, Linux, Process, Root, Spec, User};
 
 use crate::{
     check::Checks,
-    claims::{EnvVar, Sibling, WorkloadClaims},
+    claims::{Claim, EnvVar, Sibling, WorkloadClaims},
     json::{self, Text},
+    pod_log::rules::POD,
     token::TokenFacts,
 };
 
@@ -33,6 +36,8 @@ pub struct WorkloadExpectations<'a> {
     pub verifier_id: &'a str,
     /// Which directories of the nodes are whose.
     pub sources: &'a MountSources,
+    /// Ids of the containers that run in the pod, by a pod log that holds; `None` where there is none.
+    pub running: Option<&'a [&'a str]>,
 }
 
 /// The parts of a spec without which there are no claims.
@@ -55,7 +60,7 @@ pub fn appraise_workload(
     checks: &mut Checks,
 ) -> Option<WorkloadClaims> {
     checks.also_owing(rules::OWED);
-    let pod_set = pod_set(attachments.pod_set, leaf, limits, checks);
+    let pod_set = pod_set(attachments.pod_set, leaf, expected.running, limits, checks);
     let spec = parse(attachments.spec, limits, checks)?;
     let complete = complete(&spec, checks)?;
     let pinned = verifier_pinned(complete.args, expected.verifier_id, checks);
@@ -123,13 +128,16 @@ fn environment(env: &[Text<'_>], checks: &mut Checks) -> Option<Vec<EnvVar>> {
     (named && unique).then_some(all)
 }
 
-fn pod_set(bytes: &[u8], leaf: &Leaf, limits: &Limits, checks: &mut Checks) -> Option<PodSet> {
+fn pod_set(bytes: &[u8], leaf: &Leaf, running: Option<&[&str]>, limits: &Limits, checks: &mut Checks) -> Option<PodSet> {
     let parsed = PodSet::decode(bytes, limits);
     let found = parsed.as_ref().map_or_else(ToString::to_string, |set| format!("{} containers", set.containers().len()));
     if !checks.record(&rules::POD_SET_PARSES, parsed.is_ok(), "a pod set in its canonical form", found) {
         return None;
     }
     let set = parsed.ok()?;
+    if let Some(running) = running {
+        all_listed(running, &set, leaf, checks);
+    }
     let own = set.containers().iter().find(|c| c.id == leaf.container_id);
     let found = if own.is_some() { "listed" } else { "not listed" };
     if !checks.record(&rules::POD_SET_CONTAINS, own.is_some(), format!("container {}", leaf.container_id), found) {
@@ -140,6 +148,14 @@ fn pod_set(bytes: &[u8], leaf: &Leaf, limits: &Limits, checks: &mut Checks) -> O
     let expected = format!("{} {} {}", leaf.container, leaf.image_manifest, leaf.image_config);
     let found = format!("{} {} {}", own.name, own.image_manifest, own.image_config);
     checks.record(&rules::POD_SET_AGREES, same, expected, found).then_some(set)
+}
+
+/// What the pod log has and the pod set lacks was started since the pod was listed, or is to be hidden. The one that asks has a rule of its own.
+fn all_listed(running: &[&str], set: &PodSet, leaf: &Leaf, checks: &mut Checks) {
+    let listed = |id: &str| id == leaf.container_id || set.containers().iter().any(|c| c.id == id);
+    let unlisted: Vec<&str> = running.iter().copied().filter(|id| !listed(id)).collect();
+    let found = if unlisted.is_empty() { "all of them".into() } else { Cow::from(format!("not {}", unlisted.join(", "))) };
+    checks.record(&POD, unlisted.is_empty(), "the pod set has each other container that the pod log has in the pod", found);
 }
 
 fn claims(
@@ -190,6 +206,7 @@ fn claims(
         no_new_privileges: process.no_new_privileges == Some(true),
         siblings,
         token_names_node: token.names_node.clone(),
+        pod_execs: Claim::NotAppraised("attachments do not tell it"),
     }
 }
 

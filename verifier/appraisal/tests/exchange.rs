@@ -15,6 +15,8 @@ mod log;
 mod missing;
 #[path = "exchange/node.rs"]
 mod node;
+#[path = "exchange/pod_log.rs"]
+mod pod_log;
 #[path = "exchange/properties.rs"]
 mod properties;
 #[path = "exchange/quote.rs"]

@@ -16,7 +16,7 @@ mod folders;
 mod refusals;
 
 use podseal_appraisal::check::Verdict;
-use podseal_appraisal::claims::{Agent, Boot, Claim, EnvVar, Memory, Mount, NodeClaims, RootKind, Sibling, WorkloadClaims};
+use podseal_appraisal::claims::{Agent, Boot, Claim, EnvVar, Memory, Mount, NodeClaims, PodLog, RootKind, Sibling, WorkloadClaims};
 use podseal_appraisal::policy::{Policy, PolicyLimits, PolicyOutcome, SecretMetadata};
 use podseal_protocol::Digest;
 
@@ -42,6 +42,9 @@ fn node() -> NodeClaims {
         agent: Claim::Appraised(Agent::SelfAsserted),
         root: Claim::Appraised(RootKind::Production),
         secure_boot: Claim::Appraised(true),
+        pod_log: Claim::Appraised(PodLog::Observed),
+        privileged_images: Claim::Appraised(vec![format!("sha256:{}", "44".repeat(32))]),
+        pod_log_gaps: Claim::Appraised(0),
     }
 }
 
@@ -75,6 +78,7 @@ fn workload() -> WorkloadClaims {
         no_new_privileges: true,
         siblings: vec![Sibling { name: "proxy".into(), image: Digest([0xdd; 32]), privileged: false }],
         token_names_node: Claim::Appraised(true),
+        pod_execs: Claim::Appraised(0),
     }
 }
 

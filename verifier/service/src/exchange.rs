@@ -12,6 +12,7 @@ use podseal_appraisal::{
     check::{Check, Checks},
     decision::{Decision, Grant, decide},
     explanation::Explanation,
+    pod_log::PodLogState,
     recheck::{OfLeaf, Shared, role},
     records::SecretRecord,
     rules,
@@ -124,6 +125,7 @@ struct Appraised {
     appraisal: Appraisal,
     generation: Arc<Generation>,
     registration: Option<Arc<Registration>>,
+    pod_log: Option<Arc<PodLogState>>,
     challenge_issued: bool,
     now: u64,
 }
@@ -145,14 +147,24 @@ impl Exchanges {
         let limits = self.limits;
         let (batch, bytes) = self.compute(move || Unverified::parse(&bytes, &limits).map(|batch| (Arc::new(batch), bytes))).await??;
         let node = batch.needs().node.to_owned();
+        // Each attempt goes on from what was kept before the first, which keeps more.
+        let pod_log = self.in_force.pod_log(&node);
         for _ in 0..ATTEMPTS {
-            let appraised = self.appraise(Arc::clone(&batch)).await?;
+            let mut appraised = self.appraise(Arc::clone(&batch), pod_log.clone()).await?;
             if !appraised.appraisal.attributable() {
                 let checks = appraised.appraisal.node_checks();
                 return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
             }
             if challenges::is_spent(self.store.readers(), &Spend::of(batch.needs().challenge)).await? {
                 return self.replayed(&batch);
+            }
+            if appraised.appraisal.asks_for_whole_pod_log() {
+                // No decision: nothing is logged, and the challenge is not spent.
+                let checks = appraised.appraisal.node_checks();
+                return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
+            }
+            if let Some(state) = appraised.appraisal.take_pod_log() {
+                self.in_force.keep_pod_log(&node, state);
             }
             let (appraised, decided) = self.decide(appraised).await?;
             let concluded = match self.seal(decided, &node).await {
@@ -170,7 +182,7 @@ impl Exchanges {
         Err(ExchangeError::Moving)
     }
 
-    async fn appraise(&self, batch: Arc<Unverified>) -> Result<Appraised, ExchangeError> {
+    async fn appraise(&self, batch: Arc<Unverified>, pod_log: Option<Arc<PodLogState>>) -> Result<Appraised, ExchangeError> {
         let generation = self.in_force.current().await?;
         let node = batch.needs().node.to_owned();
         let registration = generation.registration(&self.store, &node).await?;
@@ -187,10 +199,11 @@ impl Exchanges {
                     cluster: registration.as_ref().and_then(|r| generation.clusters.get(&r.record().cluster)),
                     references: &generation.references,
                     replayed: kept.as_deref(),
+                    pod_log: pod_log.as_deref(),
                     limits,
                 };
                 let appraisal = appraise(&batch, &context);
-                Appraised { appraisal, batch, generation, registration, challenge_issued, now }
+                Appraised { appraisal, batch, generation, registration, pod_log, challenge_issued, now }
             })
             .await?;
         if let Some(log) = appraised.appraisal.take_replayed() {
@@ -261,6 +274,7 @@ impl Exchanges {
             cluster: record.and_then(|r| generation.clusters.get(&r.cluster)).map(|c| c.record().encode()),
             policy: generation.policy.as_ref().map(|(_, text)| text.clone()),
             references: generation.reference_texts.clone(),
+            pod_log: appraised.pod_log.as_deref().map(PodLogState::encode),
         };
         let shared = self.committer.archived(shared.into_objects()).await?;
         let (mut leaves, mut all) = (Vec::with_capacity(concluded.len()), Vec::with_capacity(concluded.len()));

@@ -8,6 +8,7 @@ use std::{
 use podseal_appraisal::{
     appraiser::{Cluster, ClusterError, Registration},
     eventlog::ReplayedLog,
+    pod_log::PodLogState,
     policy::{Policy, PolicyError, PolicyLimits},
     reference::{Reference, ReferenceError},
 };
@@ -20,7 +21,7 @@ use crate::store::{
     nodes, state,
 };
 
-/// Boot logs whose replay is kept: one a node.
+/// Nodes of whose logs the replay is kept.
 const KEPT_LOGS: usize = 1024;
 
 /// Why nothing can be decided.
@@ -101,19 +102,20 @@ impl Generation {
     }
 }
 
-/// The newest generation, and replays of boot logs.
+/// The newest generation, and what the logs of each node came to.
 #[derive(Debug)]
 pub struct InForce {
     store: Store,
     newest: RwLock<Option<Arc<Generation>>>,
     logs: Mutex<HashMap<String, Arc<ReplayedLog>>>,
+    pod_logs: Mutex<HashMap<String, Arc<PodLogState>>>,
 }
 
 impl InForce {
     /// Loads nothing yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, newest: RwLock::default(), logs: Mutex::default() }
+        Self { store, newest: RwLock::default(), logs: Mutex::default(), pod_logs: Mutex::default() }
     }
 
     /// The generation that the store is at.
@@ -137,15 +139,34 @@ impl InForce {
     /// The kept replay of a node's boot log.
     #[must_use]
     pub fn replayed(&self, node: &str) -> Option<Arc<ReplayedLog>> {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+        of_node(&self.logs, node)
     }
 
     /// Keeps a replay for the next exchange of that node.
     pub fn keep(&self, node: &str, log: ReplayedLog) {
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if logs.len() >= KEPT_LOGS {
-            logs.clear();
-        }
-        logs.insert(node.to_owned(), Arc::new(log));
+        keep(&self.logs, node, log);
     }
+
+    /// What a node's pod log came to in the newest exchange that proved it.
+    #[must_use]
+    pub fn pod_log(&self, node: &str) -> Option<Arc<PodLogState>> {
+        of_node(&self.pod_logs, node)
+    }
+
+    /// Keeps what a pod log came to for the next exchange of that node, which need not send it again.
+    pub fn keep_pod_log(&self, node: &str, state: PodLogState) {
+        keep(&self.pod_logs, node, state);
+    }
+}
+
+fn of_node<T>(kept: &Mutex<HashMap<String, Arc<T>>>, node: &str) -> Option<Arc<T>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+}
+
+fn keep<T>(kept: &Mutex<HashMap<String, Arc<T>>>, node: &str, value: T) {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= KEPT_LOGS && !kept.contains_key(node) {
+        kept.clear();
+    }
+    kept.insert(node.to_owned(), Arc::new(value));
 }

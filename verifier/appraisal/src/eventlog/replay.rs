@@ -1,10 +1,11 @@
 //! Replaying a log: the registers that its digests lead to.
 
+use super::describe::covered_bytes;
 use super::variable::secure_boot;
 use super::{EventKind, EventLog, LogError};
 use crate::claims::Claim;
 use crate::tpm::{HashAlgorithm, PcrSet, PcrValues};
-use podseal_protocol::{Digest, Limits};
+use podseal_protocol::{Digest, Limits, pod_log};
 
 /// One bank of registers as a log leads to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub struct ReplayedLog {
     registers: PcrValues,
     extended: PcrSet,
     events: Vec<ReplayedEvent>,
+    told: bool,
     secure_boot: Claim<bool>,
 }
 
@@ -123,6 +125,7 @@ impl ReplayedLog {
             registers,
             extended: replayed.extended(),
             events: events.collect(),
+            told: register_is_told(&log, bank),
             secure_boot: secure_boot(&log, bank),
         })
     }
@@ -150,9 +153,25 @@ impl ReplayedLog {
         &self.events
     }
 
+    /// What the boot left in the register of the pod log; `None` where the log does not tell what was measured there.
+    pub(super) fn before_pod_log(&self) -> Option<&[u8; 32]> {
+        self.registers.get(pod_log::REGISTER).filter(|_| self.told)
+    }
+
     pub(super) fn secure_boot(&self) -> Claim<bool> {
         self.secure_boot.clone()
     }
+}
+
+/// Whether the log has the bytes of everything that it says was measured into the register of the pod log, and none of it is a record of
+/// one. That register is open after boot and this log is text by whoever sends it: with digests alone, the records of a pod log that is
+/// to be hidden could pass for events of the boot.
+fn register_is_told(log: &EventLog<'_>, bank: HashAlgorithm) -> bool {
+    let mut events = log.events().iter().filter(|event| event.is_extended() && event.pcr == u32::from(pod_log::REGISTER));
+    events.all(|event| {
+        let measured = log.digest(event, bank).and_then(|digest| covered_bytes(event, bank, digest));
+        measured.is_some_and(|bytes| !pod_log::is_content(bytes))
+    })
 }
 
 /// `TCG_EfiStartupLocalityEvent` (PFP 1.06, 10.4.5.3).

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::claims::{Claim, NodeClaims, WorkloadClaims};
+use crate::claims::{Claim, NodeClaims, PodLog, WorkloadClaims};
 
 /// The text of one permit for each secret, in the order given. It compiles, and holds for these claims.
 #[must_use]
@@ -66,7 +66,7 @@ fn surroundings(w: &WorkloadClaims) -> Vec<String> {
 
 fn rights(w: &WorkloadClaims) -> Vec<String> {
     let truth = |name: &str, holds: bool| format!("{}principal.{name}", if holds { "" } else { "!" });
-    vec![
+    let mut block = vec![
         format!("principal.uid == {}", w.uid),
         format!("principal.gid == {}", w.gid),
         at_most("principal.capabilities", &w.capabilities.iter().map(|name| quoted(name)).collect::<Vec<_>>()),
@@ -78,14 +78,28 @@ fn rights(w: &WorkloadClaims) -> Vec<String> {
         truth("read_only_root", w.read_only_root),
         truth("no_new_privileges", w.no_new_privileges),
         format!("principal.hooks == {}", w.hooks),
-    ]
+    ];
+    block.extend(none("principal.pod_execs", &w.pod_execs));
+    block
 }
 
 fn machine(node: &NodeClaims) -> Vec<String> {
     let mut block = vec![format!("context.profile == {}", quoted(&node.profile))];
     block.extend(node.boot.appraised().map(|boot| format!("context.boot == \"{}\"", boot.as_str())));
     block.extend(flag("context.secure_boot", &node.secure_boot));
+    // A node that keeps no pod log may begin to: that it keeps none is nothing to ask for.
+    if node.pod_log.appraised() == Some(&PodLog::Observed) {
+        block.push("context.pod_log == \"observed\"".to_owned());
+        let images = node.privileged_images.appraised();
+        block.extend(images.map(|all| at_most("context.privileged_images", &all.iter().map(|image| quoted(image)).collect::<Vec<_>>())));
+        block.extend(none("context.pod_log_gaps", &node.pod_log_gaps));
+    }
     block
+}
+
+/// A number that is demanded where it is zero; where it is not, the next start has another.
+fn none(attribute: &str, claim: &Claim<u64>) -> Option<String> {
+    claim.appraised().filter(|count| **count == 0).map(|_| format!("{attribute} == 0"))
 }
 
 /// An attribute that a policy can only demand where it was appraised.

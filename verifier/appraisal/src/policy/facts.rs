@@ -112,8 +112,9 @@ fn truth(value: bool) -> RestrictedExpression {
     RestrictedExpression::new_bool(value)
 }
 
-fn number(value: u32) -> RestrictedExpression {
-    RestrictedExpression::new_long(i64::from(value))
+fn number(value: u64) -> RestrictedExpression {
+    // What no Long can hold is as much as one can.
+    RestrictedExpression::new_long(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 fn texts<'a>(values: impl IntoIterator<Item = &'a String>) -> RestrictedExpression {
@@ -149,9 +150,9 @@ fn workload_attribute(name: &str, w: &WorkloadClaims) -> Result<Value, String> {
         }
         "devices" => texts(&w.devices),
         "cwd" => text(&w.cwd),
-        "hooks" => number(w.hooks),
-        "uid" => number(w.uid),
-        "gid" => number(w.gid),
+        "hooks" => number(w.hooks.into()),
+        "uid" => number(w.uid.into()),
+        "gid" => number(w.gid.into()),
         "capabilities" => texts(&w.capabilities),
         "privileged" => truth(w.privileged),
         "host_network" => truth(w.host_network),
@@ -162,6 +163,7 @@ fn workload_attribute(name: &str, w: &WorkloadClaims) -> Result<Value, String> {
         "no_new_privileges" => truth(w.no_new_privileges),
         "siblings" => records(&w.siblings, |s| [("name", text(&s.name)), ("image", hash(&s.image)), ("privileged", truth(s.privileged))])?,
         "token_names_node" => return Ok(claim(&w.token_names_node, |value| truth(*value))),
+        "pod_execs" => return Ok(claim(&w.pod_execs, |value| number(*value))),
         _ => return Ok(Claim::NotAppraised(NO_SOURCE)),
     }))
 }
@@ -185,6 +187,9 @@ fn node_attribute(name: &str, node: &NodeClaims) -> Value {
         "agent" => claim(&node.agent, |value| text(value.as_str())),
         "root" => claim(&node.root, |value| text(value.as_str())),
         "secure_boot" => claim(&node.secure_boot, |value| truth(*value)),
+        "pod_log" => claim(&node.pod_log, |value| text(value.as_str())),
+        "privileged_images" => claim(&node.privileged_images, |images| texts(images)),
+        "pod_log_gaps" => claim(&node.pod_log_gaps, |value| number(*value)),
         _ => Claim::NotAppraised(NO_SOURCE),
     }
 }

@@ -102,7 +102,7 @@ fn pod_set() -> PodSet {
 
 fn appraise_bytes(spec: &[u8], pod_set: &[u8]) -> (Option<WorkloadClaims>, Vec<Check>) {
     let sources = sources();
-    let expected = WorkloadExpectations { verifier_id: VERIFIER, sources: &sources };
+    let expected = WorkloadExpectations { verifier_id: VERIFIER, sources: &sources, running: None };
     let mut checks = Checks::owing(&[]);
     let attachments = WorkloadAttachments { spec, pod_set };
     let claims = appraise_workload(attachments, &leaf(), &token(), &expected, &Limits::DEFAULT, &mut checks);

@@ -19,7 +19,7 @@ pub(crate) struct Event {
     pub(crate) data: Vec<u8>,
 }
 
-fn event(pcr: u32, kind: u32, data: &[u8]) -> Event {
+pub(crate) fn event(pcr: u32, kind: u32, data: &[u8]) -> Event {
     Event { pcr, kind, data: data.to_vec() }
 }
 
@@ -80,12 +80,13 @@ pub(crate) fn log(events: &[Event]) -> Vec<u8> {
     bytes
 }
 
-/// What the registers 0 to 9 hold after these events: PCR new = H(PCR old || digest) (TPM 2.0 Part 1, 17.3).
+/// What the registers 0 to 9 hold after these events.
 pub(crate) fn registers(events: &[Event]) -> Vec<(u8, Digest)> {
-    let mut values = [Digest([0; 32]); 10];
-    for event in events.iter().filter(|event| event.kind != NO_ACTION) {
-        let value = &mut values[event.pcr as usize];
-        *value = Digest::of(&[value.0, Digest::of(&event.data).0].concat());
-    }
-    (0..).zip(values).collect()
+    (0..10).map(|pcr| (pcr, register(events, pcr))).collect()
+}
+
+/// What one register holds after these events: PCR new = H(PCR old || digest) (TPM 2.0 Part 1, 17.3).
+pub(crate) fn register(events: &[Event], pcr: u8) -> Digest {
+    let own = events.iter().filter(|event| event.kind != NO_ACTION && event.pcr == u32::from(pcr));
+    own.fold(Digest([0; 32]), |value, event| Digest::of(&[value.0, Digest::of(&event.data).0].concat()))
 }

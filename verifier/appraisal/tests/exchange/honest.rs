@@ -2,7 +2,7 @@
 
 use podseal_appraisal::{
     check::{Verdict, worst},
-    claims::{Agent, Boot, Claim, Memory, RootKind},
+    claims::{Agent, Boot, Claim, Memory, PodLog, RootKind},
     decision::Decision,
     policy::{Policy, PolicyLimits},
 };
@@ -31,6 +31,7 @@ fn honest_exchange_is_released() {
         ("agent", "self-asserted"),
         ("boot", "kernel"),
         ("memory", "none"),
+        ("pod_log", "observed"),
         ("root", "test"),
         ("secure_boot", "true"),
         ("token_names_node", "true"),
@@ -52,6 +53,9 @@ fn honest_exchange_gives_the_nodes_claims() {
     assert_eq!(claims.agent, Claim::Appraised(Agent::SelfAsserted));
     assert_eq!(claims.root, Claim::Appraised(RootKind::Test));
     assert_eq!(claims.secure_boot, Claim::Appraised(true));
+    assert_eq!(claims.pod_log, Claim::Appraised(PodLog::Observed));
+    assert_eq!((&claims.privileged_images, &claims.pod_log_gaps), (&Claim::Appraised(Vec::new()), &Claim::Appraised(0)));
+    assert_eq!(run.appraisal.leaves()[0].workload().unwrap().pod_execs, Claim::Appraised(0));
 }
 
 /// Nothing of the schema is left to chance by the policy of these tests.

@@ -76,7 +76,7 @@ fn kept_replay_of_another_log_does_not_count() {
     let run = world.prepared().run(&world.exchange(), world.now, Some(&kept));
     assert_eq!(super::refused::refusal(&run, 0).unwrap().reason(), "log.replays");
     world.log = None;
-    world.on_the_way = |sent| drop(sent.parts.pop());
+    world.on_the_way = |sent| drop(sent.parts.remove(1));
     let run = world.prepared().run(&world.exchange(), world.now, Some(&kept));
     assert_eq!(super::refused::refusal(&run, 0).unwrap().reason(), "log.well_formed");
 }

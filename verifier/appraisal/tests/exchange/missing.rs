@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use podseal_appraisal::{appraiser::Appraisal, claims::Boot, decision::Decision};
+use podseal_appraisal::{
+    appraiser::Appraisal,
+    claims::{Boot, Claim, PodLog},
+    decision::Decision,
+};
 
 use super::{
-    refused::released,
+    refused::{By, refused_world, released},
     world::{Run, Sent, World},
 };
 
@@ -15,6 +19,7 @@ type Without = (&'static str, &'static str, fn(&mut World));
 const WITHOUT: &[Without] = &[
     ("the quote", "quote.signature", |w| w.on_the_way = |sent| drop(sent.parts.remove(0))),
     ("the boot log", "log.well_formed", |w| w.on_the_way = |sent| drop(sent.parts.remove(1))),
+    ("the records of the pod log", "pod_log.well_formed", |w| w.on_the_way = |sent| drop(sent.parts.remove(2))),
     ("any evidence", "quote.signature", |w| w.on_the_way = |sent| sent.parts.clear()),
     ("the spec", "leaf.spec_attached", |w| w.on_the_way = |sent| drop(sent.attachments.remove(0))),
     ("the pod set", "leaf.pod_set_attached", |w| w.on_the_way = |sent| drop(sent.attachments.remove(1))),
@@ -71,11 +76,35 @@ fn no_better(what: &str, before: &Run, after: &Run) {
     }
 }
 
+/// A node that keeps no pod log is no better for it: what a log would have said is not appraised, and a policy that asks is not answered.
+#[test]
+fn pod_log_left_out_never_raises_status() {
+    let (kept, none) = (World::of_replicas(1).run(), World::of_replicas(1).without_pod_log().run());
+    released(&none);
+    let claims = none.appraisal.node_claims().unwrap();
+    assert_eq!(claims.pod_log, Claim::Appraised(PodLog::None));
+    assert!(claims.privileged_images.appraised().is_none() && claims.pod_log_gaps.appraised().is_none());
+    assert!(none.appraisal.leaves()[0].workload().unwrap().pod_execs.appraised().is_none());
+    let others = |run: &Run| run.explanation(0).claims.into_iter().filter(|(name, _)| name != "pod_log").collect::<Vec<_>>();
+    assert_eq!(others(&none), others(&kept));
+    for (condition, rules) in [
+        (r#"context.pod_log == "observed""#, &["policy.permit", "policy.attribute"][..]),
+        ("context.privileged_images.isEmpty()", &["policy.claims_appraised", "policy.permit"]),
+        ("context.pod_log_gaps == 0", &["policy.claims_appraised", "policy.permit"]),
+        ("principal.pod_execs == 0", &["policy.claims_appraised", "policy.permit"]),
+    ] {
+        let mut world = World::of_replicas(1);
+        world.policy = world.policy.map(|text| text.replace("context.secure_boot", &format!("context.secure_boot && {condition}")));
+        released(&world.run());
+        refused_world(rules, By::RegisteredNode, condition, &world.without_pod_log());
+    }
+}
+
 /// Every subset of what a node sends: nothing is released unless all of it is there.
 #[test]
 fn missing_parts_together_never_release() {
     let mut refused = BTreeMap::new();
-    for kept in 0_u32..32 {
+    for kept in 0_u32..64 {
         let mut world = World::of_replicas(1);
         world.on_the_way = KEEP[kept as usize];
         let run = world.run();
@@ -83,15 +112,18 @@ fn missing_parts_together_never_release() {
             refused.insert(kept, refusal.reason());
         }
     }
-    assert_eq!(refused.keys().copied().collect::<Vec<_>>(), (0..31).collect::<Vec<_>>());
+    assert_eq!(refused.keys().copied().collect::<Vec<_>>(), (0..63).collect::<Vec<_>>());
 }
 
-/// `KEEP[n]` keeps of [quote, log, spec, pod set, token] those whose bit is set in n.
-const KEEP: [fn(&mut Sent); 32] = {
+/// `KEEP[n]` keeps of [quote, log, pod log, spec, pod set, token] those whose bit is set in n.
+const KEEP: [fn(&mut Sent); 64] = {
     macro_rules! keep {
         ($($n:literal)+) => { [$(|sent| keep(sent, $n)),+] };
     }
-    keep!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
+    keep!(
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47
+        48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
+    )
 };
 
 fn keep(sent: &mut Sent, bits: u32) {

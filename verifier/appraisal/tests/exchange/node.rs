@@ -1,7 +1,6 @@
 //! Nodes that are not ours, not yet ours, or have an AK that vouches for nothing.
 
 use podseal_appraisal::records::NodeRecord;
-use podseal_protocol::{Digest, binding::PodLogHead};
 
 use super::{
     refused::{By, refused},
@@ -41,18 +40,6 @@ fn evidence_of_other_profile() {
                 record(w).profile = "snp".to_owned();
                 w.evidence.profile = "snp".to_owned();
             }),
-        ],
-    );
-}
-
-#[test]
-fn pod_log_without_a_register() {
-    refused(
-        &["node.pod_log"],
-        By::RegisteredNode,
-        &[
-            ("a record", |w| w.evidence.pod_log.length = 1),
-            ("a head without records", |w| w.evidence.pod_log = PodLogHead { length: 0, head: Digest::of(b"head") }),
         ],
     );
 }

@@ -107,6 +107,7 @@ pub(crate) fn every_claim(verifier: &Digest, pod: &Pod) -> String {
         ("no_new_privileges", "true".to_owned()),
         ("siblings", format!("[{{ name: \"proxy\", image: {}, privileged: false }}]", hash(&Digest::of(b"proxy manifest")))),
         ("token_names_node", "true".to_owned()),
+        ("pod_execs", "0".to_owned()),
     ];
     let node = [
         ("node", r#""node-a""#),
@@ -118,10 +119,13 @@ pub(crate) fn every_claim(verifier: &Digest, pod: &Pod) -> String {
         ("agent", r#""self-asserted""#),
         ("root", r#""test""#),
         ("secure_boot", "true"),
+        ("pod_log", r#""observed""#),
+        ("pod_log_gaps", "0"),
     ];
     let mut all: Vec<String> = workload.iter().map(|(name, value)| format!("principal.{name} == {value}")).collect();
     all.extend(node.iter().map(|(name, value)| format!("context.{name} == {value}")));
     all.push("principal.devices.isEmpty()".to_owned());
+    all.push("context.privileged_images.isEmpty()".to_owned());
     all.push(r#"resource.accepts == ["host-trusted", "test-root"]"#.to_owned());
     permits(&format!("when {{\n{}\n}}\nwhen {{ [\"payments/db\", \"payments/api-key\"].contains(resource.name) }}", all.join(" &&\n")))
 }

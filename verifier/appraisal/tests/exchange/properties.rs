@@ -8,6 +8,7 @@ use podseal_appraisal::{
     decision::Decision,
     entry::{Entry, EntryKind},
     explanation::Explanation,
+    pod_log::PodLogState,
     recheck::recheck,
     records::{ClusterRecord, NodeDirectories, NodeRecord, SecretRecord, decode_secrets, encode_secrets},
 };
@@ -26,6 +27,7 @@ fn every_decoder(bytes: &[u8]) {
     let _ = Unverified::parse(bytes, &limits);
     let _ = NodeRecord::decode(bytes, &limits);
     let _ = ClusterRecord::decode(bytes, &limits);
+    let _ = PodLogState::decode(bytes, &limits);
     let _ = Entry::decode(bytes, &limits);
     let _ = decode_secrets(bytes, &limits);
     let _ = Explanation::decode(bytes);
@@ -80,7 +82,8 @@ proptest! {
     fn no_altered_record_panics(at: Index, byte: u8, end: Index) {
         let entry = Entry::new("id".to_owned(), NOW, EntryKind::Released, vec![("node".to_owned(), Digest([1; 32]))]);
         let metadata = encode_secrets(&[9; 32], &[SecretRecord { name: "a/b".to_owned(), version: 1, accepts: vec!["x".to_owned()] }]);
-        for mut bytes in [node_a().encode(), cluster().encode(), entry.encode(), metadata, EXCHANGE.1.clone()] {
+        let state = World::of_replicas(1).going_on().kept.unwrap().encode();
+        for mut bytes in [node_a().encode(), cluster().encode(), entry.encode(), metadata, state, EXCHANGE.1.clone()] {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             every_decoder(&bytes);

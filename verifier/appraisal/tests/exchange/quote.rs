@@ -3,14 +3,14 @@
 use podseal_protocol::{Digest, evidence::Part};
 
 use super::{
-    refused::{By, refused},
+    refused::{By, refused, refused_world, released},
     world::{Pod, SHA256, World},
 };
 
 fn quote_part(parts: &mut [Part]) -> (&mut Vec<u8>, &mut Vec<u8>) {
     match &mut parts[0] {
         Part::TpmQuote { attest, signature, .. } => (attest, signature),
-        Part::BootLog(_) => unreachable!(),
+        Part::BootLog(_) | Part::PodLog { .. } => unreachable!(),
     }
 }
 
@@ -112,8 +112,13 @@ fn pcr_unselected() {
             ("other registers", |w| w.quote = |q| q.selections = vec![(SHA256, 0x3ff << 10)]),
             ("PCR 0 left out", |w| w.quote = |q| q.selections = vec![(SHA256, 0x3fe)]),
             ("nothing", |w| w.quote = |q| q.selections.clear()),
+            ("that of the pod log left out", |w| w.quote = |q| q.selections = vec![(SHA256, 0x3ff)]),
         ],
     );
+    let mut world = World::of_replicas(1).without_pod_log();
+    released(&world.run());
+    world.quote = |q| q.selections = vec![(SHA256, 0x3ff | 1 << 13)];
+    refused_world(&["quote.selection"], By::RegisteredNode, "that of a pod log which is not kept", &world);
 }
 
 #[test]
@@ -142,7 +147,7 @@ fn selection_twice() {
 
 #[test]
 fn values_of_other_registers() {
-    refused(&["quote.values"], By::RegisteredNode, &[("one more than quoted", |w| w.quote = |q| q.values.push((10, Digest([0; 32]))))]);
+    refused(&["quote.values"], By::RegisteredNode, &[("one more than quoted", |w| w.quote = |q| q.values.push((14, Digest([0; 32]))))]);
     refused(&["quote.values", "quote.pcr_digest"], By::RegisteredNode, &[("one less than quoted", |w| w.quote = |q| q.values.truncate(9))]);
 }
 

@@ -62,6 +62,13 @@ fn recheck_reads_only_the_archive() {
         assert!(again.same && again.now.result == "released");
         assert_eq!(again.now, honest.run().explanation(index));
     }
+    // The log goes on from what was kept: that is an input like the others.
+    let going_on = World::of_replicas(2).going_on();
+    let (entry, mut objects) = recorded(&going_on, 1);
+    let again = anew(&entry, &objects).unwrap();
+    assert!(again.same && again.now.result == "released");
+    objects.remove(role::POD_LOG_STATE);
+    assert_eq!(anew(&entry, &objects).unwrap_err(), RecheckError::Missing { role: role::POD_LOG_STATE.to_owned() });
     for (rule, change) in REFUSALS {
         let mut world = honest.clone();
         change(&mut world);
@@ -155,10 +162,16 @@ fn entry_that_names_no_input_cannot_be_decided() {
         let entry = entry(EntryKind::Released, &objects);
         assert_eq!(anew(&entry, &honest).unwrap_err(), RecheckError::Missing { role: gone.to_owned() });
     }
-    for (without, reason) in [(role::NODE, "node.enrolled"), (role::CLUSTER, "leaf.cluster_known"), (role::POLICY, "policy.in_force")] {
+    let (_, going_on) = recorded(&World::honest().going_on(), 0);
+    for (without, reason, honest) in [
+        (role::NODE, "node.enrolled", &honest),
+        (role::CLUSTER, "leaf.cluster_known", &honest),
+        (role::POLICY, "policy.in_force", &honest),
+        (role::POD_LOG_STATE, "pod_log.resend", &going_on),
+    ] {
         let mut objects = honest.clone();
         objects.remove(without);
-        let again = anew(&entry(EntryKind::Released, &objects), &honest).unwrap();
+        let again = anew(&entry(EntryKind::Released, &objects), honest).unwrap();
         assert_eq!((again.same, again.now.reason.as_str()), (false, reason));
     }
 }
@@ -170,7 +183,9 @@ fn inputs_that_do_not_parse() {
         objects.insert(role.to_owned(), bytes.to_vec());
         anew(&entry(EntryKind::Released, &objects), &objects).unwrap_err()
     };
-    for role in [role::EXCHANGE, role::DECISION, role::REFERENCES, role::LEAF, role::SECRETS, role::NODE, role::CLUSTER] {
+    for role in
+        [role::EXCHANGE, role::DECISION, role::REFERENCES, role::LEAF, role::SECRETS, role::NODE, role::CLUSTER, role::POD_LOG_STATE]
+    {
         assert!(matches!(with(role, b"x"), RecheckError::Malformed(_)), "{role}");
     }
     assert_eq!(with(role::POLICY, b"permit everything"), RecheckError::Policy);

@@ -1,6 +1,7 @@
 //! One exchange, complete and honest unless it is changed: verifier, node, cluster, pods, registry, references, policy and secrets.
 
 mod boot;
+mod node_log;
 mod pod;
 mod policies;
 mod tokens;
@@ -13,6 +14,7 @@ use podseal_appraisal::{
     decision::{Decision, decide},
     eventlog::ReplayedLog,
     explanation::Explanation,
+    pod_log::PodLogState,
     policy::{Policy, PolicyLimits},
     recheck::{OfLeaf, Shared},
     records::{ClusterRecord, NodeRecord, SecretRecord},
@@ -24,9 +26,11 @@ use podseal_protocol::{
     binding::{BindingInputs, PodLogHead, binding},
     evidence::{Evidence, Part},
     exchange::Exchange,
+    pod_log::REGISTER,
 };
 
-pub(crate) use boot::{Event, NO_ACTION, log, measured, without_secure_boot};
+pub(crate) use boot::{Event, NO_ACTION, event, log, measured, register, without_secure_boot};
+pub(crate) use node_log::{NodeLog, Written, started, state_after};
 pub(crate) use pod::{NODE_UID, Pod, PodBytes};
 pub(crate) use policies::{SECRETS, every_claim, reviewed};
 pub(crate) use tokens::{RSA, Signer, cluster, other_cluster};
@@ -69,6 +73,10 @@ pub(crate) struct World {
     /// Changes what was bound and signed.
     pub(crate) on_the_way: fn(&mut Sent),
     pub(crate) pods: Vec<Pod>,
+    /// `None`: the node keeps no pod log.
+    pub(crate) pod_log: Option<NodeLog>,
+    /// What the verifier kept of it.
+    pub(crate) kept: Option<PodLogState>,
     pub(crate) registered: Option<NodeRecord>,
     pub(crate) cluster: Option<ClusterRecord>,
     pub(crate) references: Vec<String>,
@@ -82,6 +90,7 @@ pub(crate) struct Prepared {
     verifier: Digest,
     registration: Option<Registration>,
     cluster: Option<Cluster>,
+    kept: Option<PodLogState>,
     references: Vec<Reference>,
     policy: Option<Policy>,
     secrets: Vec<SecretRecord>,
@@ -134,6 +143,8 @@ impl World {
             quote: |_| (),
             on_the_way: |_| (),
             pods: (0..count).map(|index| Pod::payment_api(index, &verifier, NOW)).collect(),
+            pod_log: Some(NodeLog::default()),
+            kept: None,
             registered: Some(node_a()),
             cluster: Some(cluster()),
             policy: Some(reviewed(&verifier)),
@@ -141,30 +152,52 @@ impl World {
         }
     }
 
+    /// The same, where the node keeps no pod log.
+    pub(crate) fn without_pod_log(mut self) -> Self {
+        self.pod_log = None;
+        self
+    }
+
+    /// The same, after an exchange that was answered: the verifier kept the pod log, and nothing happened since.
+    pub(crate) fn going_on(mut self) -> Self {
+        let written = self.written().unwrap();
+        self.kept = Some(state_after(&written, u64::MAX));
+        self.pod_log.as_mut().unwrap().from = written.head.length;
+        self
+    }
+
+    /// The pod log as it stands.
+    pub(crate) fn written(&self) -> Option<Written> {
+        self.pod_log.as_ref().map(|log| log.written(&self.evidence.boot_id, &self.pods))
+    }
+
     /// The exchange as the node sends it.
     pub(crate) fn exchange(&self) -> Vec<u8> {
         let challenge = self.challenge.issue(&mac_key(self.mac));
         let pods: Vec<PodBytes> = self.pods.iter().map(Pod::bytes).collect();
         let digests: Vec<Digest> = pods.iter().map(|pod| Digest::of(&pod.leaf)).collect();
-        let mut quote = Quote::honest(&self.binding(&challenge, &digests), boot::registers(&self.measured));
+        let written = self.written();
+        let pod_log = written.as_ref().map_or(self.evidence.pod_log, |written| written.head);
+        let mut registers = boot::registers(&self.measured);
+        registers.extend(written.as_ref().map(|written| (REGISTER, written.register)));
+        let mut quote = Quote::honest(&self.binding(&challenge, &digests, pod_log), registers);
         (self.quote)(&mut quote);
         let attest = quote.attest();
         let signature = sign(self.signer, &attest);
         let log = self.log.clone().unwrap_or_else(|| boot::log(&self.measured));
         let attachments = pods.iter().flat_map(|pod| [pod.spec.clone(), pod.pod_set.clone(), pod.token.clone()]).collect();
-        let mut sent = Sent {
-            challenge,
-            parts: vec![Part::TpmQuote { attest, signature, pcrs: quote.values }, Part::BootLog(log)],
-            leaves: pods.into_iter().map(|pod| pod.leaf).collect(),
-            attachments,
-        };
+        let mut parts = vec![Part::TpmQuote { attest, signature, pcrs: quote.values }, Part::BootLog(log)];
+        let records = self.pod_log.as_ref().zip(written.as_ref());
+        parts.extend(records.map(|(log, written)| Part::PodLog { from: log.from, records: log.bytes(written) }));
+        let leaves = pods.into_iter().map(|pod| pod.leaf).collect();
+        let mut sent = Sent { challenge, parts, leaves, attachments };
         (self.on_the_way)(&mut sent);
-        let evidence = Evidence { parts: sent.parts, ..self.evidence.clone() };
+        let evidence = Evidence { parts: sent.parts, pod_log, ..self.evidence.clone() };
         Exchange::new(sent.challenge, evidence.encode(), sent.leaves, sent.attachments).encode()
     }
 
     /// The binding that an attester computes: its own AK's name, its own idea of verifier and node.
-    fn binding(&self, challenge: &[u8], leaves: &[Digest]) -> Digest {
+    fn binding(&self, challenge: &[u8], leaves: &[Digest], pod_log: PodLogHead) -> Digest {
         let public = self.registered.as_ref().map_or_else(|| ak_public(self.signer, SIGNING), |record| record.ak_public.clone());
         let inputs = BindingInputs {
             challenge: Digest::of(challenge),
@@ -174,7 +207,7 @@ impl World {
             signer: &name(&public),
             profile: &self.evidence.profile,
             boot_id: &self.evidence.boot_id,
-            pod_log: self.evidence.pod_log,
+            pod_log,
         };
         binding(&inputs, leaves)
     }
@@ -185,6 +218,7 @@ impl World {
             verifier: self.verifier,
             registration: self.registered.clone().map(Registration::new),
             cluster: self.cluster.clone().map(|record| Cluster::new(record).unwrap()),
+            kept: self.kept.clone(),
             references: self.references.iter().map(|text| Reference::parse(text).unwrap()).collect(),
             policy: self.policy.as_deref().map(|text| Policy::parse(text, &PolicyLimits::DEFAULT).unwrap()),
             secrets: self.secrets.clone(),
@@ -208,6 +242,7 @@ impl World {
             cluster: self.cluster.as_ref().map(ClusterRecord::encode),
             policy: self.policy.clone(),
             references: self.references.iter().map(|text| ("golden".to_owned(), text.clone())).collect(),
+            pod_log: self.kept.as_ref().map(PodLogState::encode),
         };
         let of_leaf = OfLeaf::new(u64::try_from(index).unwrap(), &[0x5a; 32], &self.secrets);
         (shared, of_leaf, run.explanation(index))
@@ -224,6 +259,7 @@ impl Prepared {
             cluster: self.cluster.as_ref(),
             references: &self.references,
             replayed,
+            pod_log: self.kept.as_ref(),
             limits: Limits::DEFAULT,
         }
     }

@@ -5,6 +5,25 @@ use cedar_policy::SchemaFragment;
 use podseal_appraisal::policy::SCHEMA;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Attributes that are one text, and what the claims have.
+const TEXTS: [(&str, &str); 15] = [
+    ("principal.cluster", "demo"),
+    ("principal.namespace", "payments"),
+    ("principal.pod", "payment-api-0"),
+    ("principal.service_account", "payment-api"),
+    ("principal.container", "api"),
+    ("principal.cwd", "/srv"),
+    ("resource.name", "payments/db"),
+    ("context.node", "node-1"),
+    ("context.cluster", "demo"),
+    ("context.profile", "tpm"),
+    ("context.memory", "none"),
+    ("context.boot", "kernel"),
+    ("context.agent", "self-asserted"),
+    ("context.root", "production"),
+    ("context.pod_log", "observed"),
+];
+
 /// A condition that holds on the claims of this file's parent, and the same with one value changed.
 fn conditions() -> BTreeMap<&'static str, (String, String)> {
     let mut all = BTreeMap::new();
@@ -15,22 +34,7 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
         both(attribute, format!("{attribute} == {right}"), format!("{attribute} == {wrong}"));
     };
     let digest = |byte: &str| format!("\"sha256:{}\"", byte.repeat(32));
-    for (attribute, right) in [
-        ("principal.cluster", "demo"),
-        ("principal.namespace", "payments"),
-        ("principal.pod", "payment-api-0"),
-        ("principal.service_account", "payment-api"),
-        ("principal.container", "api"),
-        ("principal.cwd", "/srv"),
-        ("resource.name", "payments/db"),
-        ("context.node", "node-1"),
-        ("context.cluster", "demo"),
-        ("context.profile", "tpm"),
-        ("context.memory", "none"),
-        ("context.boot", "kernel"),
-        ("context.agent", "self-asserted"),
-        ("context.root", "production"),
-    ] {
+    for (attribute, right) in TEXTS {
         equal(attribute, &format!("{right:?}"), "\"other\"");
     }
     for (attribute, byte) in [("principal.image", "aa"), ("principal.image_config", "bb"), ("principal.launcher", "cc")] {
@@ -50,7 +54,13 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
     ] {
         equal(attribute, right, if right == "true" { "false" } else { "true" });
     }
-    for (attribute, right) in [("principal.hooks", "0"), ("principal.uid", "1000"), ("principal.gid", "1001")] {
+    for (attribute, right) in [
+        ("principal.hooks", "0"),
+        ("principal.uid", "1000"),
+        ("principal.gid", "1001"),
+        ("principal.pod_execs", "0"),
+        ("context.pod_log_gaps", "0"),
+    ] {
         equal(attribute, right, "7");
     }
     equal("principal.args", r#""[\"/podseal/launch\",\"--\",\"/app \\\"x\\\"\"]""#, r#""[\"/podseal/launch\",\"--\",\"/app\",\"x\"]""#);
@@ -58,6 +68,7 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
     equal("principal.devices", r#"["/dev/null"]"#, r#"["/dev/tpm0"]"#);
     equal("principal.capabilities", r#"["CAP_CHOWN"]"#, r#"["CAP_SETUID"]"#);
     equal("resource.accepts", r#"["host-trusted"]"#, r#"["host-trusted", "test-root"]"#);
+    equal("context.privileged_images", &format!("[{}]", digest("44")), &format!("[{}]", digest("45")));
     let variable = |byte: &str| format!(r#"[{{ name: "PATH", value: {} }}]"#, digest(byte));
     equal("principal.env", &variable("11"), &variable("12"));
     let mount = |read_only: bool| format!(r#"[{{ destination: "/podseal", kind: "podseal", read_only: {read_only} }}]"#);

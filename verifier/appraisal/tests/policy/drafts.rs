@@ -36,6 +36,16 @@ fn draft_leaves_out_what_was_not_appraised() {
     assert!(outcome.allowed(), "{:?}", outcome.obstacles);
 }
 
+/// A node may begin to keep a pod log, and what went by then is no reason to refuse.
+#[test]
+fn draft_asks_for_no_log_that_was_not_kept() {
+    let none = NodeClaims { pod_log: Claim::Appraised(PodLog::None), ..node() };
+    let text = draft(&["payments/db".to_owned()], &none, &WorkloadClaims { pod_execs: Claim::NotAppraised("no log"), ..workload() });
+    assert!(!text.contains("pod_log") && !text.contains("privileged_images") && !text.contains("pod_execs"), "{text}");
+    let text = draft(&["payments/db".to_owned()], &NodeClaims { pod_log_gaps: Claim::Appraised(2), ..node() }, &workload());
+    assert!(text.contains("context.pod_log == \"observed\"") && !text.contains("pod_log_gaps"), "{text}");
+}
+
 #[test]
 fn draft_holds_for_nothing_else() {
     let policy = drafted(&node(), &workload());
@@ -50,6 +60,7 @@ fn draft_holds_for_nothing_else() {
         ("namespace", WorkloadClaims { namespace: "other".into(), ..right.clone() }),
         ("service_account", WorkloadClaims { service_account: "default".into(), ..right.clone() }),
         ("container", WorkloadClaims { container: "other".into(), ..right.clone() }),
+        ("pod_execs", WorkloadClaims { pod_execs: Claim::Appraised(1), ..right.clone() }),
         ("token_names_node", WorkloadClaims { token_names_node: Claim::Appraised(false), ..right.clone() }),
         ("image", WorkloadClaims { image: Digest([1; 32]), ..right.clone() }),
         ("launcher", WorkloadClaims { launcher: Digest([1; 32]), ..right.clone() }),
@@ -80,6 +91,9 @@ fn draft_holds_for_nothing_else() {
         ("boot", NodeClaims { boot: Claim::Appraised(Boot::Firmware), ..node() }),
         ("profile", NodeClaims { profile: "sev-snp".into(), ..node() }),
         ("secure_boot", NodeClaims { secure_boot: Claim::Appraised(false), ..node() }),
+        ("pod_log", NodeClaims { pod_log: Claim::Appraised(PodLog::None), ..node() }),
+        ("privileged_images", NodeClaims { privileged_images: Claim::Appraised(vec!["docker.io/library/debug".into()]), ..node() }),
+        ("pod_log_gaps", NodeClaims { pod_log_gaps: Claim::Appraised(1), ..node() }),
     ] {
         let obstacles = policy.decide(&other, &workload(), &secret()).obstacles;
         assert!(obstacles.contains(&format!("context.{attribute}")), "{attribute}: {obstacles:?}");

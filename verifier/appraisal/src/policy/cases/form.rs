@@ -4,7 +4,7 @@ use podseal_protocol::Digest;
 use serde::Deserialize;
 
 use super::CaseError;
-use crate::claims::{Agent, Boot, Claim, EnvVar, Memory, Mount, NodeClaims, RootKind, Sibling, WorkloadClaims};
+use crate::claims::{Agent, Boot, Claim, EnvVar, Memory, Mount, NodeClaims, PodLog, RootKind, Sibling, WorkloadClaims};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +35,9 @@ pub(super) struct RawNode {
     agent: Option<String>,
     root: Option<String>,
     secure_boot: Option<bool>,
+    pod_log: Option<String>,
+    privileged_images: Option<Vec<String>>,
+    pod_log_gaps: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +93,7 @@ pub(super) struct RawWorkload {
     no_new_privileges: bool,
     siblings: Vec<RawSibling>,
     token_names_node: Option<bool>,
+    pod_execs: Option<u64>,
 }
 
 const ABSENT: &str = "the case leaves it out";
@@ -126,6 +130,7 @@ impl Reader<'_> {
     pub(super) fn node(&self, raw: RawNode) -> Result<NodeClaims, CaseError> {
         let boots = [Boot::None, Boot::Firmware, Boot::Kernel].map(|value| (value.as_str(), value));
         let roots = [RootKind::Production, RootKind::Test].map(|value| (value.as_str(), value));
+        let logs = [PodLog::None, PodLog::Observed].map(|value| (value.as_str(), value));
         let agents = [(Agent::SelfAsserted.as_str(), Agent::SelfAsserted)];
         Ok(NodeClaims {
             node: raw.node,
@@ -133,10 +138,13 @@ impl Reader<'_> {
             profile: raw.profile,
             memory: self.word("memory", raw.memory, &[(Memory::None.as_str(), Memory::None)], "\"none\"")?,
             boot: self.word("boot", raw.boot, &boots, "\"none\", \"firmware\" or \"kernel\"")?,
-            tpm_in_tee: truth(raw.tpm_in_tee),
+            tpm_in_tee: given(raw.tpm_in_tee),
             agent: self.word("agent", raw.agent, &agents, "\"self-asserted\"")?,
             root: self.word("root", raw.root, &roots, "\"production\" or \"test\"")?,
-            secure_boot: truth(raw.secure_boot),
+            secure_boot: given(raw.secure_boot),
+            pod_log: self.word("pod_log", raw.pod_log, &logs, "\"none\" or \"observed\"")?,
+            privileged_images: given(raw.privileged_images),
+            pod_log_gaps: given(raw.pod_log_gaps),
         })
     }
 
@@ -174,11 +182,12 @@ impl Reader<'_> {
             read_only_root: raw.read_only_root,
             no_new_privileges: raw.no_new_privileges,
             siblings: siblings.collect::<Result<_, _>>()?,
-            token_names_node: truth(raw.token_names_node),
+            token_names_node: given(raw.token_names_node),
+            pod_execs: given(raw.pod_execs),
         })
     }
 }
 
-fn truth(value: Option<bool>) -> Claim<bool> {
+fn given<T>(value: Option<T>) -> Claim<T> {
     value.map_or(Claim::NotAppraised(ABSENT), Claim::Appraised)
 }

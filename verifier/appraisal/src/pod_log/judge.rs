@@ -1,0 +1,189 @@
+//! The pod log against quote and boot log, each asking container against the pod log, and the claims that follow.
+
+use std::borrow::Cow;
+
+use podseal_protocol::{
+    Digest, Leaf, Limits,
+    binding::PodLogHead,
+    evidence::{Evidence, Part},
+    pod_log::REGISTER,
+};
+
+use super::{
+    replay::{ReplayError, replay},
+    rules,
+    state::PodLogState,
+};
+use crate::{
+    check::Checks,
+    claims::{Claim, PodLog},
+    eventlog::BootLog,
+    tpm::quote::QuoteFacts,
+};
+
+const NO_LOG: &str = "the node keeps no pod log";
+const NOT_PROVED: &str = "the pod log does not hold";
+const MISSED: &str = "the pod log may have missed an exec in this pod";
+
+/// A pod log as the evidence brings it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Presented<'a> {
+    boot_id: &'a str,
+    claimed: PodLogHead,
+    records: Option<(u64, &'a [u8])>,
+}
+
+impl<'a> Presented<'a> {
+    /// `None` where the evidence neither brings records nor says that there are any.
+    pub(crate) fn of(evidence: &'a Evidence) -> Option<Self> {
+        let records = evidence.parts.iter().find_map(|part| match part {
+            Part::PodLog { from, records } => Some((*from, records.as_slice())),
+            Part::TpmQuote { .. } | Part::BootLog(_) => None,
+        });
+        let none = records.is_none() && evidence.pod_log == PodLogHead::NONE;
+        (!none).then_some(Self { boot_id: &evidence.boot_id, claimed: evidence.pod_log, records })
+    }
+}
+
+/// What became of a presented log: there is a state only where every check of it passed.
+#[derive(Debug, Default)]
+pub(crate) struct Judged(Option<PodLogState>);
+
+impl Judged {
+    pub(crate) fn into_state(self) -> Option<PodLogState> {
+        self.0
+    }
+}
+
+/// Appraises a presented log against the quoted register and what the boot left there; records each of [`rules::RULES`].
+pub(crate) fn judge(
+    presented: &Presented<'_>,
+    quote: &QuoteFacts,
+    boot: &BootLog<'_>,
+    kept: Option<&PodLogState>,
+    limits: &Limits,
+    checks: &mut Checks,
+) -> Judged {
+    let Some((from, records)) = presented.records else {
+        checks.not_appraised(&rules::WELL_FORMED, "the evidence says where its pod log stands, and brings no records");
+        return Judged::default();
+    };
+    let kept = kept.filter(|state| state.boot_id() == presented.boot_id);
+    let replayed = replay(kept, from, records, limits);
+    let fits = !matches!(replayed, Err(ReplayError::Resend { .. }));
+    let ends =
+        kept.map_or_else(|| "none of this boot is kept".to_owned(), |state| format!("number {} of the kept log", state.head().length));
+    if !checks.record(
+        &rules::RESEND,
+        fits,
+        format!("records from number 0, or from where one ends that is kept: {ends}"),
+        format!("from {from}"),
+    ) {
+        return Judged::default();
+    }
+    Judged(begun(replayed, presented, checks).filter(|state| holds(state, presented, quote, boot, checks)))
+}
+
+fn begun(replayed: Result<PodLogState, ReplayError>, presented: &Presented<'_>, checks: &mut Checks) -> Option<PodLogState> {
+    let well_formed = !matches!(replayed, Err(ReplayError::Malformed(_) | ReplayError::TooMany { .. }));
+    let found = replayed.as_ref().map_or_else(ToString::to_string, |state| format!("{} records", state.head().length));
+    if !checks.record(&rules::WELL_FORMED, well_formed, "records in their one encoding, numbered in order", found.clone()) {
+        return None;
+    }
+    let same = replayed.as_ref().is_ok_and(|state| state.boot_id() == presented.boot_id);
+    let found = replayed.as_ref().map_or(found, |state| format!("one of boot {}", state.boot_id()));
+    checks.record(&rules::BOOT, same, format!("one log, of boot {}", presented.boot_id), found);
+    replayed.ok().filter(|_| same)
+}
+
+fn holds(state: &PodLogState, presented: &Presented<'_>, quote: &QuoteFacts, boot: &BootLog<'_>, checks: &mut Checks) -> bool {
+    let (replayed, claimed) = (state.head(), presented.claimed);
+    let quoted = quote.pcrs().get(REGISTER).map(|value| Digest(*value));
+    let same = quoted == Some(replayed.head) && claimed == replayed;
+    let quoted = quoted.map_or_else(|| "not quoted".to_owned(), |value| value.to_string());
+    let expected = format!("register {REGISTER} = {quoted}, as quoted");
+    let registers = checks.record(&rules::REGISTER, same, expected, compared(replayed, claimed, &quoted));
+    let prior = state.prior();
+    let zero = prior == Digest([0; 32]);
+    let explained = zero || boot.before_pod_log() == Some(&prior.0);
+    let expected = match boot.before_pod_log() {
+        Some(value) if *value != [0; 32] => format!("32 zero bytes, or {}, as the boot log has it", Digest(*value)),
+        Some(_) => "32 zero bytes: the boot log has nothing else".to_owned(),
+        None => "32 zero bytes: the boot log does not tell what it measured there".to_owned(),
+    };
+    checks.record(&rules::PRIOR, explained, expected, prior.to_string()) && registers
+}
+
+/// Three say where the log stands: its records, the register, the evidence. Which of them differs.
+fn compared(replayed: PodLogHead, claimed: PodLogHead, quoted: &str) -> String {
+    let records = format!("{} records lead to {}", replayed.length, replayed.head);
+    if claimed == replayed && replayed.head.to_string() == quoted {
+        return records;
+    }
+    let differs = if claimed == replayed {
+        "the register differs: something was extended that no record tells"
+    } else if claimed.head.to_string() == quoted {
+        "the records differ: one is missing, altered or too many"
+    } else if replayed.head.to_string() == quoted {
+        "the evidence differs: records and register agree"
+    } else {
+        "all three differ"
+    };
+    format!("{records}; the evidence says {} records and {}: {differs}", claimed.length, claimed.head)
+}
+
+/// Appraises who asks against a log that holds; records of [`rules::LEAF`] those that need nothing but the leaf.
+pub(crate) fn judge_leaf(judged: &Judged, leaf: &Leaf, checks: &mut Checks) {
+    let Judged(Some(state)) = judged else { return };
+    let container = state.container(&leaf.container_id);
+    let same = container.is_some_and(|c| !c.sandbox && c.pod_uid == leaf.pod_uid && c.manifest == Some(leaf.image_manifest));
+    if same {
+        checks.record(&rules::CONTAINER, same, "the leaf's container, pod and image", "running in the log");
+    } else {
+        let found = container.map_or_else(
+            || "not in the log, or ended".to_owned(),
+            |c| format!("{} of pod {:?}, image {}", if c.sandbox { "a sandbox" } else { "a container" }, c.pod_uid, c.image),
+        );
+        let expected = format!("container {} of pod {:?}, image {}", leaf.container_id, leaf.pod_uid, leaf.image_manifest);
+        checks.record(&rules::CONTAINER, same, expected, found);
+    }
+    if let Some(container) = container {
+        let found = if container.execs == 0 { "none".into() } else { Cow::from(format!("{} execs", container.execs)) };
+        checks.record(&rules::EXEC, container.execs == 0, "no process but its own", found);
+    }
+}
+
+/// Ids of the containers that run in a pod, by a log that holds: [`rules::POD`] compares them with the pod set.
+pub(crate) fn running<'a>(judged: Option<&'a Judged>, pod_uid: &str) -> Option<Vec<&'a str>> {
+    let Judged(Some(state)) = judged? else { return None };
+    Some(state.containers_of(pod_uid).collect())
+}
+
+/// Whether there is a log that holds. One that does not hold is no log, and is refused before anybody asks.
+pub(crate) fn kept(judged: Option<&Judged>) -> Claim<PodLog> {
+    match judged {
+        None => Claim::Appraised(PodLog::None),
+        Some(Judged(None)) => Claim::NotAppraised(NOT_PROVED),
+        Some(Judged(Some(_))) => Claim::Appraised(PodLog::Observed),
+    }
+}
+
+fn of_state<T>(judged: Option<&Judged>, claim: impl FnOnce(&PodLogState) -> Claim<T>) -> Claim<T> {
+    match judged {
+        None => Claim::NotAppraised(NO_LOG),
+        Some(Judged(None)) => Claim::NotAppraised(NOT_PROVED),
+        Some(Judged(Some(state))) => claim(state),
+    }
+}
+
+pub(crate) fn privileged_images(judged: Option<&Judged>) -> Claim<Vec<String>> {
+    of_state(judged, |state| Claim::Appraised(state.privileged_images().iter().cloned().collect()))
+}
+
+pub(crate) fn gaps(judged: Option<&Judged>) -> Claim<u64> {
+    of_state(judged, |state| Claim::Appraised(state.gaps()))
+}
+
+pub(crate) fn pod_execs(judged: Option<&Judged>, pod_uid: &str) -> Claim<u64> {
+    of_state(judged, |state| state.execs(pod_uid).map_or(Claim::NotAppraised(MISSED), Claim::Appraised))
+}
