@@ -23,8 +23,8 @@ impl Batches {
         Self { queue, waiting: VecDeque::new(), limits }
     }
 
-    /// The next batch, at least one leaf; waits for the first. `None` when no more can come.
-    pub(super) async fn next(&mut self) -> Option<Vec<Waiting>> {
+    /// The next batch, at least one leaf; waits for the first. So many bytes are left free for the pod log. `None` when no more can come.
+    pub(super) async fn next(&mut self, pod_log: usize) -> Option<Vec<Waiting>> {
         if self.waiting.is_empty() {
             self.waiting.push_back(self.queue.recv().await?);
         }
@@ -33,7 +33,7 @@ impl Batches {
         {
             self.waiting.push_back(waiting);
         }
-        let mut room = self.limits.message.saturating_sub(self.limits.evidence_part + OVERHEAD);
+        let mut room = self.limits.message.saturating_sub(self.limits.evidence_part + OVERHEAD).saturating_sub(pod_log);
         let mut fits = 0;
         for size in self.waiting.iter().map(size) {
             if fits > 0 && size > room {
@@ -70,7 +70,7 @@ mod tests {
         drop(send);
         let mut batches = Batches::new(queue, Limits::DEFAULT);
         let mut sizes = Vec::new();
-        while let Some(batch) = batches.next().await {
+        while let Some(batch) = batches.next(0).await {
             sizes.push(batch.len());
         }
         sizes

@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{config::Bounds, identify::Refusal, owner::TpmError, place::PlaceError, round::RoundError};
+use crate::{config::Bounds, identify::Refusal, owner::TpmError, place::PlaceError, pod_log::NotRecorded, round::RoundError};
 
 /// A request has a key, a salt and at most a token.
 const REQUEST: Limits = Limits { frame: TOKEN_LENGTH + 512, ..Limits::DEFAULT };
@@ -73,6 +73,12 @@ impl Answer {
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code(), refusal.advice(), refusal.retry(), refusal.to_string())
+    }
+}
+
+impl From<NotRecorded> for Answer {
+    fn from(refusal: NotRecorded) -> Self {
         Self::new(refusal.code(), refusal.advice(), refusal.retry(), refusal.to_string())
     }
 }
