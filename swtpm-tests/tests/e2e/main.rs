@@ -29,6 +29,7 @@ mod leak_hunt;
 mod logs;
 mod parts;
 mod planted;
+mod pod_log;
 mod refusals;
 mod replay;
 mod same_digest;
@@ -77,6 +78,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         same_digest::TESTS,
         hardware::TESTS,
         tpm_away::TESTS,
+        pod_log::TESTS,
         joining::TESTS,
         replay::TESTS,
         decisive::TESTS,

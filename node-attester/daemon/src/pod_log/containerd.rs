@@ -103,7 +103,7 @@ impl Containerd {
     /// Subscribes to the events of tasks in every namespace. containerd says nothing before the first event, so this makes some, of a topic of
     /// its own: when one is heard, the subscription stands, and whatever happens from then on is heard too.
     pub(super) async fn subscribe(&self) -> Result<Events, Away> {
-        let filters = vec!["topic~=^/tasks/(start|exit|exec-added|exec-started)$".to_owned(), format!("topic=={OWN_TOPIC}")];
+        let filters = vec![r#"topic~="^/tasks/(start|exit|exec-added|exec-started)$""#.to_owned(), format!(r#"topic=="{OWN_TOPIC}""#)];
         let mut client = EventsClient::new(self.channel()).max_decoding_message_size(self.limits.message);
         let mut publisher = EventsClient::new(self.channel());
         let steps = async {
