@@ -60,8 +60,8 @@ impl Answer {
 
     /// The verifier decided.
     pub(super) fn decided(reason: String, audit_id: String) -> Self {
-        // A challenge that ran out on the way says nothing about the workload.
-        let retry = reason == "challenge.expired";
+        // A challenge that ran out on the way says nothing about the workload; nor does a verifier that lost the pod log twice.
+        let retry = ["challenge.expired", "pod_log.resend"].contains(&reason.as_str());
         let advice = if audit_id.is_empty() {
             "ask an operator of the verifier".to_owned()
         } else {

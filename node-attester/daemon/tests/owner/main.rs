@@ -1,7 +1,10 @@
 //! The TPM's owner against a real software TPM.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../client/pinned.rs"]
+mod pinned;
 mod pod_log;
+mod resend;
 mod swtpm;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};

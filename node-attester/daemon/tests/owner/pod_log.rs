@@ -24,14 +24,14 @@ use super::swtpm::{Maker, Swtpm};
 const BOOT: &str = "first-boot";
 
 /// A machine with an enrolled attestation key, and a folder for its log.
-struct Machine {
+pub(crate) struct Machine {
     tpm: Swtpm,
     dir: tempfile::TempDir,
     _maker: Maker,
 }
 
 impl Machine {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let maker = Maker::new();
         let tpm = Swtpm::start(maker.make("node-a"));
         let machine = Self { tpm, dir: tempfile::tempdir().unwrap(), _maker: maker };
@@ -41,7 +41,7 @@ impl Machine {
         machine
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -76,7 +76,7 @@ impl Machine {
         panic!("the attester before still holds the log");
     }
 
-    async fn opened(&self) -> (Owner, Opened) {
+    pub(crate) async fn opened(&self) -> (Owner, Opened) {
         let (owner, opened) = self.open().await;
         (owner, opened.unwrap())
     }
