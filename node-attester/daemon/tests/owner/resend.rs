@@ -66,7 +66,7 @@ impl Attestation for Scripted {
 /// What a leaf hears.
 async fn ask(queue: &mpsc::Sender<Waiting>, leaf: &[u8]) -> Result<Outcome, Arc<RoundError>> {
     let (answer, outcome) = oneshot::channel();
-    queue.send(Waiting { leaf: leaf.to_vec(), attachments: Vec::new(), answer }).await.ok().expect("rounds run");
+    queue.send(Waiting { leaf: leaf.to_vec(), attachments: Vec::new(), answer }).await.expect("rounds run");
     outcome.await.unwrap()
 }
 
@@ -122,8 +122,8 @@ async fn only_what_is_new_is_sent_until_the_verifier_wants_all() {
     }
     // Any decision shows that what was sent was replayed. A verifier that wants all twice in a row is not asked a third time.
     assert_eq!(heard, ["policy.permit", "", "", "pod_log.resend", ""]);
-    let came = came.lock().unwrap();
     let signer = owner.ak_name().await.unwrap();
+    let came = came.lock().unwrap();
     let brought: Vec<_> = came.iter().map(|exchange| brought(exchange, &pinned, &signer)).collect();
     assert_eq!(brought, [(0, 1), (1, 2), (2, 3), (0, 3), (3, 4), (0, 4), (0, 5)]);
     assert_eq!(came[2].leaves, came[3].leaves, "the same leaves");
