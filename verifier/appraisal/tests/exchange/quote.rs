@@ -10,7 +10,7 @@ use super::{
 fn quote_part(parts: &mut [Part]) -> (&mut Vec<u8>, &mut Vec<u8>) {
     match &mut parts[0] {
         Part::TpmQuote { attest, signature, .. } => (attest, signature),
-        Part::BootLog(_) => unreachable!(),
+        Part::BootLog(_) | Part::PodLog { .. } => unreachable!(),
     }
 }
 
