@@ -153,3 +153,48 @@ pub(super) fn shorter(mut text: String, limits: &Limits) -> String {
     text.truncate(to);
     text
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{super::interface::containers::Any, *};
+    use podseal_protocol::pod_log::{Event, Record, Records};
+
+    const LIMITS: Limits = Limits::DEFAULT;
+
+    fn any(json: &str) -> Any {
+        Any { type_url: String::new(), value: json.as_bytes().to_vec() }
+    }
+
+    fn sandbox(metadata: Option<&str>) -> Started {
+        let spec = r#"{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-name":"pod"}}"#;
+        let labels = [(POD_UID_LABEL.to_owned(), "uid".to_owned())].into();
+        let extensions = metadata.map(|kept| (SANDBOX_METADATA.to_owned(), any(kept))).into_iter().collect();
+        by_containerd(Container { labels, spec: Some(any(spec)), extensions, ..Default::default() })
+    }
+
+    #[test]
+    fn privileged_unless_the_runtime_says_otherwise() {
+        let kept = |linux: &str| format!(r#"{{"Version":"v1","Metadata":{{"Config":{{{linux}}}}}}}"#);
+        // What CRI keeps leaves out what is false, as identification takes it too.
+        for not in ["", r#""linux":{}"#, r#""linux":{"security_context":{}}"#, r#""linux":{"security_context":{"privileged":false}}"#] {
+            assert!(!sandbox(Some(&kept(not))).privileged, "{not}");
+        }
+        assert!(sandbox(Some(&kept(r#""linux":{"security_context":{"privileged":true}}"#))).privileged);
+        assert!(sandbox(None).privileged && sandbox(Some("?")).privileged && by_containerd(Container::default()).privileged);
+        let found = sandbox(None);
+        assert_eq!((found.sandbox, found.pod.as_str(), found.pod_uid.as_str()), (true, "pod", "uid"));
+    }
+
+    #[test]
+    fn no_name_is_too_long_for_a_record() {
+        let long = || "ü".repeat(LIMITS.text);
+        let digest = format!("@sha256:{}", podseal_protocol::Digest::of(b"manifest"));
+        let (pod_uid, namespace, pod, container) = (long(), long(), long(), long());
+        let started = Started { container_id: long(), pod_uid, namespace, pod, container, image: long() + &digest, ..nothing() };
+        let started = within(started, &LIMITS);
+        assert!(started.image.ends_with(&digest));
+        let bytes = Record { number: 0, event: Event::Started(started) }.encode();
+        assert!(Records::new(&bytes, 0, &LIMITS).all(|record| record.is_ok()));
+    }
+}

@@ -193,3 +193,33 @@ fn read(envelope: Envelope) -> Result<Option<Heard>, Away> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn event(topic: &str, value: Vec<u8>) -> Result<Option<Heard>, Away> {
+        let event = Some(Any { type_url: String::new(), value });
+        read(Envelope { namespace: "n".to_owned(), topic: topic.to_owned(), event })
+    }
+
+    #[test]
+    fn only_the_end_of_the_first_process_ends_a_container() {
+        let [container_id, id] = ["c", "c"].map(str::to_owned);
+        let exit = TaskExit { container_id, id };
+        let of_exec = TaskExit { id: "exec".to_owned(), ..exit.clone() };
+        let named = Named { namespace: "n".to_owned(), id: "c".to_owned() };
+        assert_eq!(event("/tasks/exit", exit.encode_to_vec()).unwrap(), Some(Heard::Ended(named)));
+        assert_eq!(event("/tasks/exit", of_exec.encode_to_vec()).unwrap(), None);
+        assert_eq!(event(OWN_TOPIC, Vec::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_not_passed_over() {
+        for topic in ["/tasks/start", "/tasks/exit", "/tasks/exec-added", "/tasks/exec-started"] {
+            assert!(matches!(event(topic, vec![0xff]), Err(Away::Malformed { .. })), "{topic}");
+        }
+        assert!(matches!(event("/tasks/start", Vec::new()), Err(Away::Malformed { .. })), "of no container");
+    }
+}
