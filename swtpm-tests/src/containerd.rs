@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::cri::Cri;
@@ -16,6 +16,8 @@ mod sweep;
 /// Where Debian's containernetworking-plugins lie.
 pub const CNI_PLUGINS: &str = "/usr/lib/cni";
 
+/// How long the daemon may take until it answers.
+const LONGEST_START: Duration = Duration::from_secs(20);
 /// timeout(1)'s own exit code.
 const TIMED_OUT: i32 = 124;
 const PAUSE: &str = "podseal.test/pause";
@@ -25,7 +27,7 @@ const PAUSE: &str = "podseal.test/pause";
 pub struct Containerd {
     dir: PathBuf,
     cgroup_parent: String,
-    process: Child,
+    process: Mutex<Child>,
     cri: Cri,
     imports: Mutex<u32>,
 }
@@ -49,7 +51,7 @@ impl Containerd {
         write(&dir.join("cni/10-pods.conflist"), &network(dir, subnet))?;
         let process = spawn(dir)?;
         let socket = dir.join("containerd.sock");
-        let cri = wait_for("containerd answers", Duration::from_secs(20), || {
+        let cri = wait_for("containerd answers", LONGEST_START, || {
             let cri = Cri::connect(&socket).map_err(|error| error.to_string())?;
             cri.version().map_err(|error| error.to_string())?;
             Ok(cri)
@@ -62,7 +64,7 @@ impl Containerd {
                 return Err(error);
             }
         };
-        let node = Self { dir: dir.to_path_buf(), cgroup_parent, process, cri, imports: Mutex::new(0) };
+        let node = Self { dir: dir.to_path_buf(), cgroup_parent, process: Mutex::new(process), cri, imports: Mutex::new(0) };
         node.import(&Image::new(PAUSE, "1").program("/pause", pause).entrypoint(&["/pause"]))?;
         Ok(node)
     }
@@ -79,7 +81,7 @@ impl Containerd {
 
     /// The daemon's process.
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.process().id()
     }
 
     /// The kubelet's side of the runtime.
@@ -95,7 +97,7 @@ impl Containerd {
     /// Builds an image and imports it, with its digests, so that CRI reports a repository digest. A tag that exists moves to the new image.
     pub fn import(&self, image: &Image) -> Result<Stored, BenchError> {
         let number = {
-            let mut imports = self.imports.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut imports = self.imports.lock().unwrap_or_else(PoisonError::into_inner);
             *imports += 1;
             *imports
         };
@@ -120,16 +122,53 @@ impl Containerd {
         })
     }
 
+    /// Kills the daemon, does `meanwhile`, and starts it again; its containers run on.
+    pub fn restart_while<T>(&self, meanwhile: impl FnOnce() -> T) -> Result<T, BenchError> {
+        sweep::kill(&mut self.process());
+        let done = meanwhile();
+        *self.process() = spawn(&self.dir)?;
+        wait_for("containerd answers again", LONGEST_START, || self.cri.version().map(drop).map_err(|error| error.to_string()))?;
+        Ok(done)
+    }
+
+    /// Runs a container in another of containerd's namespaces than the kubelet's, detached.
+    pub fn run_elsewhere(&self, namespace: &str, image: &Image, id: &str) -> Result<(), BenchError> {
+        let file = self.dir.join(format!("{namespace}.tar"));
+        let stored = image.write(&file)?;
+        run(self.ctr_in(namespace).args(["images", "import", "--base-name", image.repository()]).arg(&file))?;
+        let runc = sandbox::find_program("runc").unwrap_or_else(|| "runc".into());
+        let mut ctr = self.ctr_in(namespace);
+        ctr.args(["run", "--detach", "--cgroup", &format!("{}/{namespace}-{id}", self.cgroup_parent), "--runc-binary"]).arg(runc);
+        run(ctr.arg("--runc-root").arg(self.dir.join("runc")).args([&stored.reference, id])).map(drop)
+    }
+
+    /// Ends a container of another namespace, and removes it.
+    pub fn end_elsewhere(&self, namespace: &str, id: &str) -> Result<(), BenchError> {
+        run(self.ctr_in(namespace).args(["tasks", "kill", "--signal", "SIGKILL", id]))?;
+        wait_for("the task is deleted", LONGEST_START, || {
+            run(self.ctr_in(namespace).args(["tasks", "delete", id])).map(drop).map_err(|error| error.to_string())
+        })?;
+        run(self.ctr_in(namespace).args(["containers", "delete", id])).map(drop)
+    }
+
+    fn process(&self) -> MutexGuard<'_, Child> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ctr(&self) -> Command {
+        self.ctr_in("k8s.io")
+    }
+
+    fn ctr_in(&self, namespace: &str) -> Command {
         let mut ctr = Command::new("ctr");
-        ctr.arg("--address").arg(self.socket()).args(["--namespace", "k8s.io"]);
+        ctr.arg("--address").arg(self.socket()).args(["--namespace", namespace]);
         ctr
     }
 }
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        sweep::kill(&mut self.process);
+        sweep::kill(&mut self.process());
         sweep::leftovers(&self.dir);
         cgroups::sweep_below(&self.cgroup_parent);
     }
@@ -137,7 +176,7 @@ impl Drop for Containerd {
 
 fn spawn(dir: &Path) -> Result<Child, BenchError> {
     let log_path = dir.join("containerd.log");
-    let log = File::create(&log_path).map_err(BenchError::io(format!("write {}", log_path.display())))?;
+    let log = File::options().create(true).append(true).open(&log_path).map_err(BenchError::io(format!("write {}", log_path.display())))?;
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");
     let mut command = Command::new("containerd");

@@ -207,6 +207,7 @@ impl Site {
             cluster: self.cluster.id().to_owned(),
             runtime,
             published,
+            pod_log: options.pod_log,
             more: options.config.clone(),
         }
     }

@@ -25,6 +25,9 @@
 //! directory = "/run/podseal"            # bind-mounted read-only to /podseal: attester.sock, launch, secrets/
 //! launcher = "/run/podseal/launch"
 //!
+//! [pod_log]                             # optional: without it no pod log is kept
+//! file = "/var/lib/podseal/pod-log"
+//!
 //! [limits]                              # optional, as is each key
 //! connections = 256
 //! frame_ms = 5000                       # for the launcher to send its request, and to take its reply
@@ -112,6 +115,8 @@ pub struct Config {
     pub runtime_socket: PathBuf,
     /// What containers see at `/podseal`.
     pub workload: Workload,
+    /// The pod log, where one is kept. Its register is quoted besides [`Tpm::pcrs`].
+    pub pod_log: Option<PathBuf>,
     /// Limits and deadlines.
     pub bounds: Bounds,
     /// Who the process is that talks to the verifier.

@@ -14,7 +14,8 @@ use crate::{
     identify::{Identifier, Launcher},
     network::{Link, NetworkError},
     owner::{Owner, TpmError},
-    round::Rounds,
+    pod_log::{Gate, Watch},
+    round::{Replayed, Rounds},
     sessions::Sessions,
     socket::{self, Desk, DirectoryError},
 };
@@ -64,6 +65,10 @@ pub async fn run(config: Config, control: UnixStream) -> Result<(), RunError> {
     if !runtime_socket.exists() {
         tracing::warn!(socket = %runtime_socket.display(), "pods wait until the container runtime is there");
     }
+    let gate = match &config.pod_log {
+        Some(_) => Watch::start(owner.clone(), runtime_socket.clone(), bounds),
+        None => Gate::default(),
+    };
     let Link { way, mut ended } = Link::open(control, verifier.timeouts, bounds.limits).await?;
     let client = Client::new(way, verifier.id, &node.name, bounds.limits);
     let challenges = Arc::new(Challenges::new(client.clone()));
@@ -76,10 +81,11 @@ pub async fn run(config: Config, control: UnixStream) -> Result<(), RunError> {
         client,
         challenges: Arc::clone(&challenges),
         limits: bounds.limits,
+        replayed: Replayed::default(),
     };
     let launcher = Launcher::new(workload.launcher.clone());
     let identifier = Identifier { runtime_socket, launcher, deadline: bounds.identify, limits: bounds.limits };
-    let desk = Desk { node, bounds, identifier, sessions: Sessions::default(), rounds };
+    let desk = Desk { node, bounds, identifier, gate, sessions: Sessions::default(), rounds };
 
     let (listener, file) = socket::listen(&workload)?;
     let (stop, stopped) = watch::channel(false);

@@ -17,7 +17,7 @@ use crate::{
     client::{Client, ClientError},
     config::Config,
     network::{Link, NetworkError},
-    owner::{Identity, Owner, OwnerConfig, TpmError},
+    owner::{Identity, Owner, OwnerConfig, PodLogFiles, TpmError},
     round::PROFILE,
 };
 
@@ -88,7 +88,8 @@ pub async fn enrol(config: &Config, token: Option<String>, control: UnixStream) 
 pub fn owner_config(config: &Config) -> OwnerConfig {
     let tpm = config.tpm.clone();
     let (limits, deadline) = (config.bounds.limits, config.bounds.tpm);
-    OwnerConfig { tcti: tpm.tcti, ak_state: tpm.ak_state, event_log: tpm.event_log, pcrs: tpm.pcrs, limits, deadline }
+    let pod_log = config.pod_log.clone().map(|file| PodLogFiles { file, boot_id: config.node.boot_id.clone() });
+    OwnerConfig { tcti: tpm.tcti, ak_state: tpm.ak_state, event_log: tpm.event_log, pcrs: tpm.pcrs, limits, deadline, pod_log }
 }
 
 /// Reads a join token from a file, or from stdin where that is `-`.

@@ -22,7 +22,7 @@ pub use launcher::Launcher;
 pub use peer::Peer;
 pub use refusal::Refusal;
 
-use runtime::Runtime;
+pub(crate) use runtime::{Runtime, connect};
 
 /// The sandbox annotation that says which secrets a pod wants.
 pub const ANNOTATION: &str = "podseal.dev/secrets";

@@ -3,6 +3,7 @@
 //! The one path of a release is [`round`]; who may take it is decided in [`identify`]. Nothing here sees a secret: deliveries are sealed
 //! to keys that were born in the containers.
 
+pub mod boot_id;
 pub mod claim;
 pub mod client;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod identify;
 pub mod network;
 pub mod owner;
 pub mod place;
+pub mod pod_log;
 pub mod round;
 pub mod sessions;
 pub mod socket;

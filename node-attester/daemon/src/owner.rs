@@ -1,21 +1,27 @@
-//! The TPM's owner: one thread that alone talks to the device. Jobs come by channel, one at a time.
+//! The TPM's owner: one thread that alone talks to the device and writes the pod log. Jobs come by channel, one at a time: so nothing is
+//! extended between the head that a quote is bound to and the quote.
 //!
 //! A job that fails closes the device; the next one opens it anew. So a TPM that went away and came back needs no restart. A job that
 //! takes too long is given up, and the connection that it waits on is ended: so one that hangs needs none either.
 
 mod ak_state;
+mod job;
+mod pod_log;
 mod quote;
 mod tpm;
 mod wedge;
 
 use std::{io, path::PathBuf, time::Duration};
 
-use podseal_protocol::{Digest, Limits, evidence::Part};
+use podseal_protocol::{Digest, Limits, binding::PodLogHead, evidence::Part, pod_log::Event};
 use tokio::sync::{mpsc, oneshot};
 use tss_esapi::constants::{Tss2ResponseCode, Tss2ResponseCodeKind};
 
-use crate::config::Tcti;
-use tpm::Tpm;
+use crate::{
+    config::Tcti,
+    pod_log::{Opened, PodLogError},
+};
+use job::{Desk, Job};
 
 /// Jobs that may wait before a caller has to.
 const WAITING: usize = 4;
@@ -121,6 +127,9 @@ pub enum TpmError {
         /// How long it was waited for.
         after: Duration,
     },
+    /// The pod log is not to be had, or does not agree with its register.
+    #[error(transparent)]
+    PodLog(#[from] PodLogError),
     /// The thread has ended.
     #[error("the TPM's thread has ended: restart the attester")]
     Ended,
@@ -157,6 +166,18 @@ pub trait Collector: Send {
     /// # Errors
     /// Why there is no evidence; asking again may help.
     fn collect(&mut self, binding: &Digest) -> Result<Vec<Part>, TpmError>;
+
+    /// The pod log's register ([`podseal_protocol::pod_log::REGISTER`]).
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn register(&mut self) -> Result<Digest, TpmError>;
+
+    /// Extends the pod log's register. Where this fails it may have been extended or not.
+    ///
+    /// # Errors
+    /// What hardware or software stack said.
+    fn extend(&mut self, digest: &Digest) -> Result<(), TpmError>;
 }
 
 /// What the owner works with.
@@ -174,6 +195,26 @@ pub struct OwnerConfig {
     pub limits: Limits,
     /// How long one piece of evidence may take, opening the TPM included.
     pub deadline: Duration,
+    /// The pod log, where one is kept.
+    pub pod_log: Option<PodLogFiles>,
+}
+
+/// Where the pod log is.
+#[derive(Debug, Clone)]
+pub struct PodLogFiles {
+    /// The log.
+    pub file: PathBuf,
+    /// The kernel's boot id.
+    pub boot_id: PathBuf,
+}
+
+/// What one piece of evidence has.
+#[derive(Debug, Clone)]
+pub struct Collected {
+    /// Where the pod log stood: what the binding was computed with.
+    pub pod_log: PodLogHead,
+    /// The parts, tags ascending.
+    pub parts: Vec<Part>,
 }
 
 /// A TPM's keys, as they are shown to a verifier.
@@ -185,24 +226,6 @@ pub struct Identity {
     pub ek_public: Vec<u8>,
     /// TPMT_PUBLIC of the AK.
     pub ak_public: Vec<u8>,
-}
-
-enum Job {
-    AkName(oneshot::Sender<Result<Vec<u8>, TpmError>>),
-    Enrol(oneshot::Sender<Result<Identity, TpmError>>),
-    Activate { credential: Vec<u8>, encrypted_secret: Vec<u8>, reply: oneshot::Sender<Result<[u8; 32], TpmError>> },
-    Collect { binding: Digest, reply: oneshot::Sender<Result<Vec<Part>, TpmError>> },
-}
-
-impl Job {
-    fn is_given_up(&self) -> bool {
-        match self {
-            Self::AkName(reply) => reply.is_closed(),
-            Self::Enrol(reply) => reply.is_closed(),
-            Self::Activate { reply, .. } => reply.is_closed(),
-            Self::Collect { reply, .. } => reply.is_closed(),
-        }
-    }
 }
 
 /// The way to the owner's thread, which ends when the last of these is dropped.
@@ -221,10 +244,10 @@ impl Owner {
     pub fn start(config: OwnerConfig) -> io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel(WAITING);
         let (tcti, deadline) = (config.tcti.clone(), config.deadline);
-        let mut tpm = Tpm::new(config);
+        let mut desk = Desk::new(config);
         std::thread::Builder::new().name("tpm-owner".to_owned()).stack_size(STACK).spawn(move || {
             while let Some(job) = queue.blocking_recv() {
-                work(&mut tpm, job);
+                desk.work(job);
             }
         })?;
         Ok(Self { jobs, tcti, deadline })
@@ -254,12 +277,37 @@ impl Owner {
         self.ask(ENROLMENT, |reply| Job::Activate { credential, encrypted_secret, reply }).await
     }
 
-    /// Evidence bound to `binding`: a quote, and the boot log.
+    /// Evidence bound to what `bind` makes of where the pod log stands: a quote, the boot log, and the records of the pod log from number
+    /// `from` on.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn collect(&self, binding: Digest) -> Result<Vec<Part>, TpmError> {
-        self.ask(self.deadline, |reply| Job::Collect { binding, reply }).await
+    pub async fn collect(&self, from: u64, bind: impl FnOnce(PodLogHead) -> Digest + Send + 'static) -> Result<Collected, TpmError> {
+        let bind = Box::new(bind);
+        self.ask(self.deadline, |reply| Job::Collect { from, bind, reply }).await
+    }
+
+    /// Opens the pod log of this boot, or begins it.
+    ///
+    /// # Errors
+    /// Why there is none; [`PodLogError::Disagrees`] is for good.
+    pub async fn open_pod_log(&self) -> Result<Opened, TpmError> {
+        self.ask(self.deadline, Job::OpenPodLog).await
+    }
+
+    /// Writes a record of the pod log and extends it; waits until that is done, however long the TPM takes.
+    ///
+    /// # Errors
+    /// Why it is not written.
+    pub async fn record(&self, event: Event) -> Result<PodLogHead, TpmError> {
+        let (reply, mut answer) = oneshot::channel();
+        self.jobs.send(Job::Record { event, reply }).await.map_err(|_| TpmError::Ended)?;
+        loop {
+            match tokio::time::timeout(self.deadline, &mut answer).await {
+                Ok(answer) => return answer.map_err(|_| TpmError::Ended)?,
+                Err(_) => self.hangs(),
+            }
+        }
     }
 
     async fn ask<T>(&self, within: Duration, job: impl FnOnce(oneshot::Sender<Result<T, TpmError>>) -> Job) -> Result<T, TpmError> {
@@ -271,25 +319,15 @@ impl Owner {
         match tokio::time::timeout(within, steps).await {
             Ok(answer) => answer,
             Err(_) => {
-                let ended = wedge::end_connections(&self.tcti);
-                tracing::warn!(tcti = %self.tcti, ended, "the TPM does not answer");
+                self.hangs();
                 Err(TpmError::Late { tcti: self.tcti.to_string(), after: within })
             }
         }
     }
-}
 
-/// Does one job, unless whoever asked has given up: the device is slow. Whoever gives up while it is done does not take the answer.
-fn work(tpm: &mut Tpm, job: Job) {
-    if job.is_given_up() {
-        return;
-    }
-    match job {
-        Job::AkName(reply) => drop(reply.send(tpm.closing_on_error(Tpm::ak_name))),
-        Job::Enrol(reply) => drop(reply.send(tpm.closing_on_error(Tpm::enrol))),
-        Job::Activate { credential, encrypted_secret, reply } => {
-            drop(reply.send(tpm.closing_on_error(|tpm| tpm.activate(&credential, &encrypted_secret))));
-        }
-        Job::Collect { binding, reply } => drop(reply.send(tpm.collect(&binding))),
+    /// Ends the connection that the owner's thread waits on.
+    fn hangs(&self) {
+        let ended = wedge::end_connections(&self.tcti);
+        tracing::warn!(tcti = %self.tcti, ended, "the TPM does not answer");
     }
 }

@@ -4,22 +4,27 @@
 //! next one is quoted.
 
 mod batch;
+mod resend;
 
 use std::{path::PathBuf, sync::Arc};
 
 use podseal_protocol::{
     Digest, Limits, Purpose,
-    binding::{BindingInputs, PodLogHead, binding},
+    binding::{BindingInputs, binding},
     evidence::Evidence,
-    exchange::{Exchange, Outcome},
+    exchange::{Exchange, ExchangeReply, Outcome},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
+    boot_id,
     client::{Challenges, Client, ClientError},
-    owner::{Owner, TpmError},
+    owner::{Collected, Owner, TpmError},
+    pod_log::PodLogError,
 };
 use batch::Batches;
+pub use resend::Replayed;
+use resend::asks_for_all;
 
 /// The evidence profile that this attester collects: a TPM 2.0 quote and the boot log.
 pub const PROFILE: &str = "tpm";
@@ -54,6 +59,8 @@ impl RoundError {
             Self::Challenge(e) | Self::Exchange(e) if e.retry() => "verifier.away",
             Self::Challenge(_) | Self::Exchange(_) => "verifier.refused_call",
             Self::Collect(TpmError::ReplyAltered { .. }) => "tpm.reply_altered",
+            Self::Collect(TpmError::PodLog(PodLogError::Disagrees { .. })) => "node.pod_log_disagrees",
+            Self::Collect(TpmError::PodLog(PodLogError::TooLong { .. })) => "node.pod_log_too_long",
             Self::BootId { .. } | Self::Collect(_) => "node.no_evidence",
         }
     }
@@ -65,6 +72,7 @@ impl RoundError {
             Self::Challenge(e) | Self::Exchange(e) => e.retry(),
             // Somebody stands between attester and TPM: waiting for him to go is no answer.
             Self::Collect(TpmError::ReplyAltered { .. }) => false,
+            Self::Collect(TpmError::PodLog(PodLogError::Disagrees { .. } | PodLogError::TooLong { .. })) => false,
             Self::BootId { .. } | Self::Collect(_) => true,
         }
     }
@@ -77,7 +85,7 @@ pub struct Waiting {
     /// The bytes whose digests it names.
     pub attachments: Vec<Vec<u8>>,
     /// Where the outcome goes. Many wait for one round, so they share its error.
-    pub answer: oneshot::Sender<Result<Outcome, Arc<RoundError>>>,
+    pub answer: oneshot::Sender<Answer>,
 }
 
 /// What rounds are made with.
@@ -96,6 +104,14 @@ pub struct Rounds {
     pub challenges: Arc<Challenges>,
     /// For one exchange.
     pub limits: Limits,
+    /// How much of the pod log this verifier has.
+    pub replayed: Replayed,
+}
+
+/// An exchange, and how long the pod log was that it is bound to.
+struct Quoted {
+    exchange: Exchange,
+    length: u64,
 }
 
 impl Rounds {
@@ -103,70 +119,93 @@ impl Rounds {
     pub async fn run(self: Arc<Self>, queue: mpsc::Receiver<Waiting>) {
         let network = Arc::new(Semaphore::new(1));
         let mut batches = Batches::new(queue, self.limits);
-        while let Some(batch) = batches.next().await {
-            let exchange = self.quote(&batch).await;
+        while let Some(batch) = batches.next(self.replayed.room()).await {
+            let quoted = self.quote(&batch).await;
             let Ok(slot) = Arc::clone(&network).acquire_owned().await else { return };
-            tokio::spawn(Arc::clone(&self).exchange(batch, exchange, slot));
+            tokio::spawn(Arc::clone(&self).exchange(batch, quoted, slot));
         }
     }
 
     /// Challenge, bind, collect.
-    async fn quote(&self, batch: &[Waiting]) -> Result<Exchange, RoundError> {
+    async fn quote(&self, batch: &[Waiting]) -> Result<Quoted, RoundError> {
         let challenge = self.challenges.take().await.map_err(RoundError::Challenge)?;
         let boot_id = self.boot_id()?;
         let signer = self.owner.ak_name().await.map_err(RoundError::Collect)?;
-        let inputs = BindingInputs {
-            challenge: challenge.digest,
-            purpose: Purpose::Release,
-            verifier: self.verifier,
-            node: &self.node,
-            signer: &signer,
-            profile: PROFILE,
-            boot_id: &boot_id,
-            pod_log: PodLogHead::NONE,
-        };
         let leaves: Vec<Vec<u8>> = batch.iter().map(|waiting| waiting.leaf.clone()).collect();
         let digests: Vec<Digest> = leaves.iter().map(|leaf| Digest::of(leaf)).collect();
-        let parts = self.owner.collect(binding(&inputs, &digests)).await.map_err(RoundError::Collect)?;
-        let (node, profile, pod_log) = (self.node.clone(), PROFILE.to_owned(), PodLogHead::NONE);
-        let evidence = Evidence { node, profile, boot_id, pod_log, parts };
+        let (node, boot, verifier) = (self.node.clone(), boot_id.clone(), self.verifier);
+        let collected = self.owner.collect(self.replayed.length(), move |pod_log| {
+            let inputs = BindingInputs {
+                challenge: challenge.digest,
+                purpose: Purpose::Release,
+                verifier,
+                node: &node,
+                signer: &signer,
+                profile: PROFILE,
+                boot_id: &boot,
+                pod_log,
+            };
+            binding(&inputs, &digests)
+        });
+        let Collected { pod_log, parts } = collected.await.map_err(RoundError::Collect)?;
+        self.replayed.sent(&parts);
+        let evidence = Evidence { node: self.node.clone(), profile: PROFILE.to_owned(), boot_id, pod_log, parts };
         let attachments = batch.iter().flat_map(|waiting| waiting.attachments.iter().cloned()).collect();
-        Ok(Exchange::new(challenge.bytes, evidence.encode(), leaves, attachments))
+        Ok(Quoted { exchange: Exchange::new(challenge.bytes, evidence.encode(), leaves, attachments), length: pod_log.length })
     }
 
-    /// Exchange, deliver: every leaf gets its own outcome, or the reason why there is none.
-    async fn exchange(self: Arc<Self>, batch: Vec<Waiting>, exchange: Result<Exchange, RoundError>, slot: OwnedSemaphorePermit) {
-        let reply = match exchange {
-            Ok(exchange) => self.client.exchange(&exchange).await.map_err(RoundError::Exchange),
-            Err(error) => Err(error),
-        };
-        drop(slot);
-        match reply {
-            Ok(reply) => {
-                if let Err(error) = self.challenges.put(reply.next_challenge) {
-                    tracing::warn!(%error, "the next challenge is not usable");
-                }
-                for (waiting, (_, outcome)) in batch.into_iter().zip(reply.outcomes) {
-                    // Who gave up meanwhile does not take it.
-                    drop(waiting.answer.send(Ok(outcome)));
-                }
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                for waiting in batch {
-                    drop(waiting.answer.send(Err(Arc::clone(&error))));
-                }
-            }
+    /// Exchange, deliver: every leaf gets its own outcome, or the reason why there is none. Leaves for which the verifier wants all of the
+    /// pod log are asked for once more, with all of it.
+    async fn exchange(self: Arc<Self>, batch: Vec<Waiting>, quoted: Result<Quoted, RoundError>, slot: OwnedSemaphorePermit) {
+        let reply = self.ask(quoted).await;
+        let (again, batch): (Vec<_>, Vec<_>) =
+            pair(batch, reply).into_iter().partition(|(_, answer)| answer.as_ref().is_ok_and(asks_for_all));
+        hand_out(batch);
+        if again.is_empty() {
+            return drop(slot);
         }
+        tracing::info!(leaves = again.len(), "the verifier wants all of the pod log");
+        self.replayed.forget();
+        let again: Vec<Waiting> = again.into_iter().map(|(waiting, _)| waiting).collect();
+        let quoted = self.quote(&again).await;
+        let reply = self.ask(quoted).await;
+        drop(slot);
+        hand_out(pair(again, reply));
+    }
+
+    async fn ask(&self, quoted: Result<Quoted, RoundError>) -> Result<ExchangeReply, RoundError> {
+        let Quoted { exchange, length } = quoted?;
+        let reply = self.client.exchange(&exchange).await.map_err(RoundError::Exchange)?;
+        if let Err(error) = self.challenges.put(reply.next_challenge.clone()) {
+            tracing::warn!(%error, "the next challenge is not usable");
+        }
+        if reply.outcomes.iter().any(|(_, outcome)| !asks_for_all(outcome)) {
+            self.replayed.has(length);
+        }
+        Ok(reply)
     }
 
     fn boot_id(&self) -> Result<String, RoundError> {
-        let wrong = |problem: String| RoundError::BootId { path: self.boot_id.clone(), problem };
-        let text = std::fs::read_to_string(&self.boot_id).map_err(|e| wrong(e.to_string()))?;
-        let id = text.trim();
-        if id.is_empty() || id.len() > self.limits.text {
-            return Err(wrong(format!("found {} bytes, wanted 1 to {}", id.len(), self.limits.text)));
+        boot_id::read(&self.boot_id, &self.limits).map_err(|problem| RoundError::BootId { path: self.boot_id.clone(), problem })
+    }
+}
+
+type Answer = Result<Outcome, Arc<RoundError>>;
+
+/// Each leaf with its own outcome; they share the reason why there is none.
+fn pair(batch: Vec<Waiting>, reply: Result<ExchangeReply, RoundError>) -> Vec<(Waiting, Answer)> {
+    match reply {
+        Ok(reply) => batch.into_iter().zip(reply.outcomes.into_iter().map(|(_, outcome)| Ok(outcome))).collect(),
+        Err(error) => {
+            let error = Arc::new(error);
+            batch.into_iter().map(|waiting| (waiting, Err(Arc::clone(&error)))).collect()
         }
-        Ok(id.to_owned())
+    }
+}
+
+/// Who gave up meanwhile does not take it.
+fn hand_out(batch: Vec<(Waiting, Answer)>) {
+    for (waiting, answer) in batch {
+        drop(waiting.answer.send(answer));
     }
 }

@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     config::{Bounds, Node},
     identify::{Identifier, Peer},
+    pod_log::Gate,
     round::Waiting,
     sessions::Sessions,
 };
@@ -36,6 +37,8 @@ pub struct Desk {
     pub bounds: Bounds,
     /// Says who asks.
     pub identifier: Identifier,
+    /// Lets containers pass that the pod log has.
+    pub gate: Gate,
     /// One session for each start of a container.
     pub sessions: Sessions,
     /// Where leaves wait for a round.

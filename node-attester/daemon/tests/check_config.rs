@@ -39,6 +39,7 @@ fn a_good_configuration_is_accepted_and_nothing_is_opened() {
     for optional in [
         "[limits]\nconnections = 8\nsecrets_bytes = 65536\n",
         "[log]\nformat = \"json\"\n",
+        "[pod_log]\nfile = \"/var/lib/podseal/pod-log\"\n",
         "[network]\nuid = 4711\ngid = 4712\n",
         "[hardening]\nexceptions = []\n",
         "[hardening]\nexceptions = [\"landlock\", \"landlock-net\", \"privileged-network\", \"seccomp\"]\n",

@@ -46,8 +46,8 @@ fn exists(pid: Pid) -> bool {
 }
 
 fn tasks(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    let tasks = dir.join("state/io.containerd.runtime.v2.task/k8s.io");
-    fs::read_dir(tasks).into_iter().flatten().flatten().map(|entry| entry.path())
+    let namespaces = fs::read_dir(dir.join("state/io.containerd.runtime.v2.task")).into_iter().flatten().flatten();
+    namespaces.flat_map(|namespace| fs::read_dir(namespace.path()).into_iter().flatten().flatten()).map(|entry| entry.path())
 }
 
 /// Each bundle's `init.pid`; the kernel kills the rest of a container's PID namespace with it.

@@ -205,7 +205,10 @@ impl Counterfeit {
 
     /// A quote over these registers with this qualifying data, and the event log.
     pub fn quote(&self, qualifying: &Digest, pcrs: &[u8]) -> Result<Vec<Part>, BenchError> {
-        self.with_owner(pcrs, |owner| runtime().map(|runtime| runtime.block_on(owner.collect(*qualifying))))
+        let qualifying = *qualifying;
+        self.with_owner(pcrs, |owner| {
+            runtime().map(|runtime| runtime.block_on(owner.collect(0, move |_| qualifying)).map(|collected| collected.parts))
+        })
     }
 
     /// The name of the machine's AK.
@@ -246,7 +249,7 @@ impl Counterfeit {
             Some((known, owner)) if known == pcrs => owner,
             other => {
                 drop(other);
-                let config = OwnerConfig { pcrs: pcrs.to_vec(), ..self.config.clone() };
+                let config = OwnerConfig { pcrs: pcrs.to_vec(), pod_log: None, ..self.config.clone() };
                 Owner::start(config).map_err(BenchError::io("start the TPM's owner"))?
             }
         };

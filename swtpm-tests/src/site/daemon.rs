@@ -100,18 +100,19 @@ impl Daemon {
         self.start_again(Vec::new())
     }
 
-    /// Crashes it by SIGSEGV and starts it again. It may dump a core as large as this process may, from its start on, and once more now, should it have lowered
+    /// Ends it by a signal, does `meanwhile`, and starts it again. It may dump a core as large as this process may, from its start on, and once more now, should it have lowered
     /// its limit and we may raise it. How it ended: whether it dumped one is in there.
-    pub(super) fn crash(&self) -> Result<ExitStatus, BenchError> {
+    pub(super) fn end_by<T>(&self, signal: Signal, meanwhile: impl FnOnce() -> T) -> Result<(ExitStatus, T), BenchError> {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let _needs_cap_sys_resource = prlimit(pid, Resource::Core, Rlimit { current: None, maximum: None });
         // Rust's own handler takes the first signal for a mistake and lets the second one end the process.
-        let status = wait_for("the daemon crashes", LONGEST_END, || {
-            self.signal(Signal::SEGV).map_err(|error| error.to_string())?;
+        let status = wait_for("the daemon ends", LONGEST_END, || {
+            self.signal(signal).map_err(|error| error.to_string())?;
             self.process().try_wait().map_err(|error| error.to_string())?.ok_or_else(|| "it runs".to_owned())
         })?;
+        let done = meanwhile();
         *self.process() = spawn(&self.command, &self.strace, &self.log)?;
-        Ok(status)
+        Ok((status, done))
     }
 
     fn process(&self) -> MutexGuard<'_, Child> {

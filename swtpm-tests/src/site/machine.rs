@@ -37,6 +37,8 @@ pub struct Surroundings {
     pub runtime: PathBuf,
     /// The workload directory.
     pub published: PathBuf,
+    /// Whether a pod log is kept.
+    pub pod_log: bool,
     /// More lines for the configuration.
     pub more: String,
 }
@@ -103,13 +105,19 @@ impl Machine {
         self.dir.join("boot_id")
     }
 
+    /// The pod log, where one is kept.
+    pub fn pod_log(&self) -> PathBuf {
+        self.dir.join("pod-log")
+    }
+
     /// The attester's configuration.
     pub fn config(&self, around: &Surroundings) -> String {
         let tcti = self.proxy.as_ref().map_or_else(|| self.tpm.tcti(), TpmProxy::tcti);
         let (name, uid) = (&self.name, &self.uid);
         let [boot_id, ak, log, issuer] =
             [self.boot_id(), self.ak_state(), self.event_log(), self.dir.join("ek-issuer.pem")].map(|path| path.display().to_string());
-        let Surroundings { address, verifier, cluster, runtime, published, more } = around;
+        let Surroundings { address, verifier, cluster, runtime, published, pod_log, more } = around;
+        let pod_log = if *pod_log { format!("\n[pod_log]\nfile = \"{}\"\n", self.pod_log().display()) } else { String::new() };
         let (runtime, published) = (runtime.display(), published.display());
         format!(
             r#"[node]
@@ -140,7 +148,7 @@ exceptions = ["privileged-network"]
 
 [log]
 format = "json"
-{more}"#
+{pod_log}{more}"#
         )
     }
 

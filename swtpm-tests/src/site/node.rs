@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 
 use podseal_protocol::Digest;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Site;
@@ -33,6 +34,8 @@ pub struct NodeOptions {
     pub launcher: Option<PathBuf>,
     /// Whether a [`crate::tpm_proxy::TpmProxy`] stands before its TPM.
     pub proxied: bool,
+    /// Whether its attester keeps a pod log.
+    pub pod_log: bool,
     /// More lines for the attester's configuration, such as `[limits]`.
     pub config: String,
     /// Words for strace, when the attester is to run under it.
@@ -49,6 +52,7 @@ impl NodeOptions {
             verifier: None,
             launcher: None,
             proxied: false,
+            pod_log: false,
             config: String::new(),
             strace: Vec::new(),
         }
@@ -162,7 +166,18 @@ impl Node {
 
     /// Crashes the attester by SIGSEGV with core dumps of any size allowed, and starts it again. How it ended.
     pub fn crash_attester(&self) -> Result<ExitStatus, BenchError> {
-        let status = self.attester.crash()?;
+        self.end_attester(Signal::SEGV)
+    }
+
+    /// Ends the attester by a signal, does `meanwhile`, and starts it again. How it ended.
+    pub fn end_attester_while<T>(&self, signal: Signal, meanwhile: impl FnOnce() -> T) -> Result<T, BenchError> {
+        let (_, done) = self.attester.end_by(signal, meanwhile)?;
+        self.ready()?;
+        Ok(done)
+    }
+
+    fn end_attester(&self, signal: Signal) -> Result<ExitStatus, BenchError> {
+        let (status, ()) = self.attester.end_by(signal, || ())?;
         self.ready()?;
         Ok(status)
     }

@@ -30,6 +30,7 @@ mod logs;
 mod parts;
 mod planted;
 mod pod_log;
+mod pod_log_forged;
 mod refusals;
 mod replay;
 mod same_digest;
@@ -78,6 +79,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         same_digest::TESTS,
         hardware::TESTS,
         pod_log::TESTS,
+        pod_log_forged::TESTS,
         tpm_away::TESTS,
         joining::TESTS,
         replay::TESTS,

@@ -1,179 +1,252 @@
-//! The pod log on a real register, in the hands of somebody who would rather not show all of it.
+//! The pod log of a node, by itself: what the shipped attester records of a real containerd, and whether file and register agree. What a verifier makes of
+//! it stands elsewhere.
 
-use podseal_protocol::Digest;
-use podseal_protocol::binding::PodLogHead;
-use podseal_protocol::exchange::Outcome as LeafOutcome;
-use podseal_protocol::pod_log::{Event, Record, Started};
-use podseal_swtpm_tests::site::counterfeit::{Plan, started};
-use podseal_swtpm_tests::site::{Counterfeit, Site};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use podseal_protocol::pod_log::{Event, REGISTER, Record, Records, Started, extended};
+use podseal_protocol::{Digest, Limits};
+use podseal_swtpm_tests::error::wait_for;
+use podseal_swtpm_tests::pod::{Container, Pod};
+use podseal_swtpm_tests::raw_tpm::Bank;
+use podseal_swtpm_tests::site::node::payment_api;
+use podseal_swtpm_tests::site::workload::PATIENCE;
+use podseal_swtpm_tests::site::{Node, NodeOptions, Site, Workload};
+use rustix::process::Signal;
 
 use crate::fixtures::Fixtures;
-use crate::replay::entries_of;
+use crate::refusals::refused_on_the_node;
 use crate::{Outcome, Test};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("empty_pod_log_is_not_clean", empty_pod_log_is_not_clean),
-    ("pod_log_register_mismatch", pod_log_register_mismatch),
-    ("pod_log_record_removed", pod_log_record_removed),
-    ("register_not_zero_at_start", register_not_zero_at_start),
-    ("extended_behind_our_back", extended_behind_our_back),
-    ("ephemeral_container_ends_session", ephemeral_container_ends_session),
-    ("pod_log_is_sent_once_and_again_when_asked", pod_log_is_sent_once_and_again_when_asked),
+    ("exec_is_recorded", exec_is_recorded),
+    ("exec_is_recorded::it_ends_the_session", exec_ends_the_session),
+    ("attester_restart_is_an_event", attester_restart_is_an_event),
+    ("attester_killed_at_each_step::of_its_calls", attester_killed_at_each_step_of_its_calls),
 ];
 
 type Failure = Box<dyn std::error::Error>;
 
-/// What the verifier makes of an honest plan with one change.
-fn refused_with(site: &Site, fake: &Counterfeit, change: impl FnOnce(&mut Plan)) -> Result<String, Failure> {
-    let mut plan = fake.plan(&[&fake.claim()?])?;
-    change(&mut plan);
-    let answer = fake.send(&fake.collect(plan)?)?.remove(0);
-    let explained = answer.refused(site)?;
-    assert_eq!(explained.result(), "refused", "{}", explained.told());
-    assert_eq!(explained.obstacles().first(), Some(&answer.reason()), "{}", explained.told());
-    Ok(answer.reason().to_owned())
+const EXEC: Duration = Duration::from_secs(8);
+const RESTARTED: Event = Event::AttesterRestarted;
+
+fn node(site: &Site, name: &str) -> Result<Node, Failure> {
+    Ok(site.start_node(NodeOptions { pod_log: true, ..NodeOptions::new(site, name) })?)
 }
 
-fn says(plan: &mut Plan, head: PodLogHead) {
-    (plan.signed.pod_log, plan.evidence.pod_log) = (head, head);
+/// The records so far; a last one may be half written.
+fn events(file: &Path) -> Vec<Event> {
+    let bytes = fs::read(file).unwrap_or_default();
+    Records::new(&bytes, 0, &Limits::DEFAULT).map_while(Result::ok).map(|(record, _)| record.event).collect()
 }
 
-fn empty_pod_log_is_not_clean(fixtures: &Fixtures) -> Outcome {
-    let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "empty-log", "empty-log")?;
-    // The register was never extended, and the log that leads to it has no record.
-    let empty = |plan: &mut Plan| {
-        plan.pcrs.push(13);
-        plan.pod_log = Some((0, Vec::new()));
-    };
-    assert_eq!(refused_with(site, &fake, empty)?, "pod_log.boot");
-    fake.keep_pod_log()?;
-    assert_eq!(refused_with(site, &fake, |plan| plan.pod_log = Some((0, Vec::new())))?, "pod_log.boot");
-    assert_eq!(refused_with(site, &fake, |plan| plan.pod_log = None)?, "pod_log.well_formed");
-    fake.ask_one(&fake.claim()?)?.delivered(site)?;
-    Ok(())
+/// Waits until the log has such a record, from number `from` on.
+fn recorded(node: &Node, from: usize, what: &str, wanted: impl Fn(&Event) -> bool) -> Result<Event, Failure> {
+    let file = node.machine().pod_log();
+    Ok(wait_for(&format!("the pod log has {what}"), PATIENCE, || {
+        let events = events(&file);
+        events.get(from..).and_then(|new| new.iter().find(|event| wanted(event)).cloned()).ok_or_else(|| {
+            let log = node.attester().log();
+            format!("{events:#?}; attester {}", &log[log.len().saturating_sub(2000)..])
+        })
+    })?)
 }
 
-fn pod_log_register_mismatch(fixtures: &Fixtures) -> Outcome {
-    let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "log-mismatch", "log-mismatch")?;
-    fake.keep_pod_log()?;
-    fake.ask_one(&fake.claim()?)?.delivered(site)?;
-    let log = fake.pod_log().ok_or("a log")?;
-    let longer = PodLogHead { length: log.head.length + 1, ..log.head };
-    assert_eq!(refused_with(site, &fake, |plan| says(plan, longer))?, "pod_log.register");
-    assert_eq!(refused_with(site, &fake, |plan| says(plan, PodLogHead::NONE))?, "pod_log.register");
-    // One record more than was extended.
-    let more = Record { number: log.head.length, event: Event::AttesterRestarted };
-    let forged = |plan: &mut Plan| {
-        says(plan, log.head.and(&more.digest()));
-        plan.pod_log = Some((0, [log.bytes(0), more.encode()].concat()));
-    };
-    assert_eq!(refused_with(site, &fake, forged)?, "pod_log.register");
-    // The log without its register, and the register without its log.
-    assert_eq!(refused_with(site, &fake, |plan| plan.pcrs.retain(|pcr| *pcr != 13))?, "quote.selection");
-    let unlogged = |plan: &mut Plan| {
-        says(plan, PodLogHead::NONE);
-        plan.pod_log = None;
-    };
-    assert_eq!(refused_with(site, &fake, unlogged)?, "quote.selection");
-    fake.ask_one(&fake.claim()?)?.delivered(site)?;
-    Ok(())
-}
-
-fn pod_log_record_removed(fixtures: &Fixtures) -> Outcome {
-    let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "log-removed", "log-removed")?;
-    fake.keep_pod_log()?;
-    let claim = fake.claim()?;
-    let other = Started { privileged: true, pod_uid: "another".into(), ..started(&claim, "privileged") };
-    fake.happened(Event::Started(other))?;
-    fake.happened(Event::Ended { container_id: "privileged".into() })?;
-    fake.ask_one(&claim)?.delivered(site)?;
-    let log = fake.pod_log().ok_or("a log")?;
-    for gone in 1..log.records.len() {
-        let mut records = log.records.clone();
-        records.remove(gone);
-        let cut = records.iter().flat_map(Record::encode).collect::<Vec<_>>();
-        let last = gone == log.records.len() - 1;
-        let reason = refused_with(site, &fake, |plan| plan.pod_log = Some((0, cut)))?;
-        assert_eq!(reason, if last { "pod_log.register" } else { "pod_log.well_formed" }, "record {gone}");
-        (0..).zip(&mut records).for_each(|(number, record)| record.number = number);
-        let digests: Vec<Digest> = records.iter().map(Record::digest).collect();
-        let head = digests.iter().fold(PodLogHead::NONE, PodLogHead::and);
-        let renumbered = |plan: &mut Plan| {
-            says(plan, head);
-            plan.pod_log = Some((0, records.iter().flat_map(Record::encode).collect()));
-        };
-        assert_eq!(refused_with(site, &fake, renumbered)?, "pod_log.register", "record {gone}, the others renumbered");
+fn started(node: &Node, from: usize, id: &str) -> Result<Started, Failure> {
+    match recorded(node, from, &format!("a start of {id}"), |event| matches!(event, Event::Started(s) if s.container_id == id))? {
+        Event::Started(started) => Ok(started),
+        other => Err(format!("{other:?}").into()),
     }
+}
+
+fn ended(node: &Node, from: usize, id: &str) -> Result<(), Failure> {
+    recorded(node, from, &format!("the end of {id}"), |event| *event == Event::Ended { container_id: id.to_owned() }).map(drop)
+}
+
+fn exec(node: &Node, from: usize, id: &str) -> Result<(), Failure> {
+    recorded(node, from, &format!("an exec in {id}"), |event| matches!(event, Event::Exec { container_id, .. } if container_id == id))
+        .map(drop)
+}
+
+/// Stops the attester; then the file is whole, and the register is what its records come to.
+fn agrees(node: &mut Node) -> Result<Vec<Event>, Failure> {
+    assert!(node.attester_mut().stop()?.success());
+    let bytes = fs::read(node.machine().pod_log())?;
+    let records: Vec<(Record, Digest)> = Records::new(&bytes, 0, &Limits::DEFAULT).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    let events: Vec<Event> = records.iter().map(|(record, _)| record.event.clone()).collect();
+    let Some(Event::Began { boot_id, register }) = events.first() else { return Err(format!("{events:?}").into()) };
+    assert_eq!(*boot_id, fs::read_to_string(node.machine().boot_id())?.trim());
+    let wanted = records.iter().fold(*register, |register, (_, digest)| extended(&register, digest));
+    let found = node.machine().tpm().client()?.pcr_read(Bank::Sha256, REGISTER.into())?;
+    assert_eq!(found, wanted.as_ref(), "register and file of {} records disagree", records.len());
+    let other = node.machine().tpm().client()?.pcr_read(Bank::Sha1, REGISTER.into())?;
+    assert_eq!(other, [0; 20], "the other bank is left alone");
+    Ok(events)
+}
+
+fn server(node: &Node) -> Result<Container, Failure> {
+    Ok(Container::new("server", node.payment_api()?))
+}
+
+fn exec_is_recorded(fixtures: &Fixtures) -> Outcome {
+    let site = fixtures.site()?;
+    let mut node = node(site, "log-exec")?;
+    let (pod_id, uid, id) = {
+        let pod = Pod::new("shop", "server-0").run(node.runtime())?;
+        let container = pod.start(server(&node)?)?;
+        container.first_line(PATIENCE)?;
+        let found = started(&node, 1, container.id())?;
+        let wanted = Started {
+            container_id: container.id().to_owned(),
+            sandbox: false,
+            pod_uid: pod.uid().to_owned(),
+            namespace: "shop".to_owned(),
+            pod: "server-0".to_owned(),
+            container: "server".to_owned(),
+            image: format!("podseal.test/payment-api@{}", node.payment_api()?.manifest),
+            privileged: false,
+            heard: true,
+        };
+        assert_eq!(found, wanted);
+        let of_pod = started(&node, 1, pod.id())?;
+        assert_eq!(
+            (of_pod.sandbox, of_pod.pod_uid, of_pod.namespace, of_pod.pod, of_pod.container, of_pod.image, of_pod.privileged, of_pod.heard),
+            (
+                true,
+                pod.uid().to_owned(),
+                "shop".to_owned(),
+                "server-0".to_owned(),
+                String::new(),
+                "podseal.test/pause:1".to_owned(),
+                false,
+                true
+            )
+        );
+        container.exec(&["/payment-api", "--no-such-word"], EXEC)?;
+        exec(&node, 1, container.id())?;
+        (pod.id().to_owned(), pod.uid().to_owned(), container.id().to_owned())
+    };
+    ended(&node, 1, &id)?;
+    ended(&node, 1, &pod_id)?;
+
+    // Privileged, and in a namespace of which CRI knows nothing.
+    {
+        let pod = Pod::new("shop", "root-0").privileged().run(node.runtime())?;
+        let container = pod.start(server(&node)?.privileged())?;
+        assert!(started(&node, 1, pod.id())?.privileged && started(&node, 1, container.id())?.privileged);
+    }
+    node.runtime().run_elsewhere("elsewhere", &payment_api("1"), "stray")?;
+    let stray = started(&node, 1, "elsewhere/stray")?;
+    assert_eq!(
+        (stray.pod_uid.as_str(), stray.image.as_str(), stray.privileged, stray.heard),
+        ("", "podseal.test/payment-api:1", true, true)
+    );
+    node.runtime().end_elsewhere("elsewhere", "stray")?;
+    ended(&node, 1, "elsewhere/stray")?;
+
+    let events = agrees(&mut node)?;
+    let count = |wanted: &dyn Fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    assert_eq!(count(&|event| matches!(event, Event::Exec { .. })), 1, "one exec, one record: {events:#?}");
+    assert_eq!(count(&|event| matches!(event, Event::Started(s) if s.pod_uid == uid)), 2, "{events:#?}");
+    assert_eq!(count(&|event| matches!(event, Event::Started(_))), count(&|event| matches!(event, Event::Ended { .. })), "{events:#?}");
+    assert_eq!(count(&|event| matches!(event, Event::AttesterRestarted | Event::Interrupted)), 0, "{events:#?}");
     Ok(())
 }
 
-fn register_not_zero_at_start(fixtures: &Fixtures) -> Outcome {
-    let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "log-start", "log-start")?;
-    fake.ask_one(&fake.claim()?)?.delivered(site)?;
-    let something = Digest::of(b"something that the boot log does not have");
-    fake.extend(&something)?;
-    fake.begin_pod_log(PodLogHead::NONE.and(&something).head)?;
-    assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.prior");
+/// While the verifier is away the launcher asks again and again; an exec meanwhile ends that.
+fn exec_ends_the_session(fixtures: &Fixtures) -> Outcome {
+    let mut site = fixtures.own_site("log-session")?;
+    let node = node(&site, "log-session")?;
+    let workload = Workload::new(&site, "log-session");
+    site.entitle(&workload, &node)?;
+    site.verifier_mut().kill();
+    let pod = workload.run(&site, &node)?;
+    started(&node, 1, pod.container.id())?;
+    pod.container.exec(&["/payment-api", "--no-such-word"], EXEC)?;
+    exec(&node, 1, pod.container.id())?;
+    refused_on_the_node(&pod.refused()?, "container.exec");
     Ok(())
 }
 
-fn extended_behind_our_back(fixtures: &Fixtures) -> Outcome {
+/// What runs on is known on both sides, what ended or came meanwhile is found; the same where the runtime was away.
+fn attester_restart_is_an_event(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "log-behind", "log-behind")?;
-    fake.keep_pod_log()?;
-    fake.ask_one(&fake.claim()?)?.delivered(site)?;
-    fake.extend(&Digest::of(b"something"))?;
-    assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.register");
-    // Nothing that is written afterwards brings it back.
-    fake.happened(Event::AttesterRestarted)?;
-    assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.register");
+    let mut node = node(site, "log-restart")?;
+    let elsewhere = payment_api("1");
+    {
+        let stays = Pod::new("shop", "stays").run(node.runtime())?;
+        let goes = Pod::new("shop", "goes").run(node.runtime())?;
+        let server = stays.start(server(&node)?)?;
+        started(&node, 1, server.id())?;
+        let gone = goes.id().to_owned();
+        started(&node, 1, &gone)?;
+
+        let from = events(&node.machine().pod_log()).len();
+        let comes = node.end_attester_while(Signal::KILL, || {
+            drop(goes);
+            Pod::new("shop", "comes").run(node.runtime())
+        })??;
+        ended(&node, from, &gone)?;
+        assert!(!started(&node, from, comes.id())?.heard, "its start was not heard");
+        let new = &events(&node.machine().pod_log())[from..];
+        assert_eq!(new[0], RESTARTED);
+        assert!(
+            !new.iter().any(|event| matches!(event, Event::Started(s) if [stays.id(), server.id()].contains(&s.container_id.as_str()))),
+            "{new:#?}"
+        );
+
+        let from = events(&node.machine().pod_log()).len();
+        node.runtime().restart_while(|| ())?;
+        recorded(&node, from, "an interruption", |event| *event == Event::Interrupted)?;
+        node.runtime().run_elsewhere("elsewhere", &elsewhere, "stray")?;
+        assert!(started(&node, from, "elsewhere/stray")?.heard);
+        server.exec(&["/payment-api", "--no-such-word"], EXEC)?;
+        exec(&node, from, server.id())?;
+        let new = &events(&node.machine().pod_log())[from..];
+        assert_eq!(new[0], Event::Interrupted);
+        assert_eq!(new.len(), 3, "nothing else: {new:#?}");
+        node.runtime().end_elsewhere("elsewhere", "stray")?;
+    }
+    let events = agrees(&mut node)?;
+    assert_eq!(events.iter().filter(|event| **event == RESTARTED).count(), 1);
     Ok(())
 }
 
-fn ephemeral_container_ends_session(fixtures: &Fixtures) -> Outcome {
+/// strace kills the attester before the Nth of these calls; started again, it goes on with what it left.
+fn attester_killed_at_each_step_of_its_calls(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "log-ephemeral", "log-ephemeral")?;
-    fake.keep_pod_log()?;
-    let claim = fake.claim()?;
-    fake.ask_one(&claim)?.delivered(site)?;
-    fake.happened(Event::Started(Started { container: "debugger".into(), ..started(&claim, "ephemeral") }))?;
-    assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.pod");
-    fake.happened(Event::Ended { container_id: "ephemeral".into() })?;
-    fake.ask_one(&fake.claim()?)?.delivered(site)?;
-    fake.happened(Event::Exec { container_id: claim.leaf.container_id, exec_id: "kubectl-exec".into() })?;
-    assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.exec");
-    Ok(())
-}
-
-fn pod_log_is_sent_once_and_again_when_asked(fixtures: &Fixtures) -> Outcome {
-    let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "log-once", "log-once")?;
-    fake.keep_pod_log()?;
-    let length = fake.pod_log().ok_or("a log")?.head.length;
-    // The verifier has nothing yet: it asks, logs nothing, and the challenge serves once more.
-    let mut plan = fake.plan(&[&fake.claim()?])?;
-    let whole = plan.pod_log.replace((length, Vec::new()));
-    let sent = fake.collect(plan.clone())?;
-    let answer = fake.send(&sent)?.remove(0);
-    let explained = answer.refused(site)?;
-    assert_eq!((answer.reason(), explained.result()), ("pod_log.resend", "rejected"), "{}", explained.told());
-    assert_eq!(entries_of(site, &sent.encode())?, 0, "a request to send again is in the log");
-    plan.pod_log = whole;
-    fake.send(&fake.collect(plan)?)?.remove(0).delivered(site)?;
-    // From there on what is new is enough, and what was decided on it can be decided anew.
-    fake.happened(Event::AttesterRestarted)?;
-    let log = fake.pod_log().ok_or("a log")?;
-    let mut plan = fake.plan(&[&fake.claim()?])?;
-    plan.pod_log = Some((length, log.bytes(length)));
-    let sent = fake.collect(plan)?;
-    let reply = fake.send_bytes(sent.encode())?;
-    assert!(matches!(reply.outcomes[0].1, LeafOutcome::Delivered(_)), "{reply:?}");
-    assert_eq!(entries_of(site, &sent.encode())?, 1);
-    let rechecked = site.admin().run(&["audit", "recheck", "--all"], b"")?;
-    assert_eq!(rechecked.code, Some(0), "{rechecked:?}");
+    let mut node = node(site, "log-killed")?;
+    let file = node.machine().pod_log().display().to_string();
+    let (mut killed, mut restarts) = (0, 0);
+    for (calls, n) in [("pwrite64", 1), ("pwrite64", 2), ("pwrite64", 3), ("fdatasync", 1), ("fdatasync", 2), ("fdatasync", 3)] {
+        let inject = format!("inject={calls}:signal=KILL:when={n}");
+        let words = ["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &inject, "-P", &file];
+        // Killed before it listened is killed too.
+        let _may_be_killed = node.restart_attester(&words);
+        restarts += 1;
+        {
+            let pod = Pod::new("shop", "short").run(node.runtime())?;
+            wait_for("the attester is killed, or has recorded the pod", PATIENCE, || {
+                let known = events(Path::new(&file)).iter().any(|event| matches!(event, Event::Started(s) if s.container_id == pod.id()));
+                if known || node.attester().has_ended() { Ok(()) } else { Err("neither".to_owned()) }
+            })?;
+        }
+        killed += usize::from(node.attester().has_ended());
+        node.restart_attester(&[])?;
+        restarts += 1;
+        let again = Pod::new("shop", "after").run(node.runtime())?.id().to_owned();
+        ended(&node, 1, &again)?;
+        let events = agrees(&mut node)?;
+        let running = events.iter().fold(0, |running, event| match event {
+            Event::Started(_) => running + 1,
+            Event::Ended { .. } => running - 1,
+            _ => running,
+        });
+        assert_eq!(running, 0, "{calls} {n}: what started has ended: {events:#?}");
+        let seen = events.iter().filter(|event| **event == RESTARTED).count();
+        assert!(seen <= restarts && seen * 2 >= restarts, "{calls} {n}: {seen} of {restarts} restarts");
+    }
+    assert!(killed >= 4, "killed {killed} times");
     Ok(())
 }

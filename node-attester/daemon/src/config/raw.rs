@@ -23,6 +23,7 @@ pub(super) struct RawConfig {
     tpm: RawTpm,
     runtime: RawRuntime,
     workload: RawWorkload,
+    pod_log: Option<RawPodLog>,
     #[serde(default)]
     limits: RawLimits,
     #[serde(default)]
@@ -70,6 +71,12 @@ struct RawRuntime {
 struct RawWorkload {
     directory: Spanned<String>,
     launcher: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPodLog {
+    file: Spanned<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -122,7 +129,7 @@ fn wrong<T: core::fmt::Debug>(value: &Spanned<T>, key: &'static str, wanted: &st
 impl RawConfig {
     pub(super) fn check(self) -> Result<Config, Keyed> {
         let limits = Limits::DEFAULT;
-        let Self { node, verifier, tpm, runtime, workload, limits: bounds, network, hardening, log } = self;
+        let Self { node, verifier, tpm, runtime, workload, pod_log, limits: bounds, network, hardening, log } = self;
         let ms = |value: &Option<Spanned<u64>>, key, default| milliseconds(value.as_ref(), key, default);
         let directory = path(&workload.directory, "workload.directory")?;
         Ok(Config {
@@ -146,6 +153,7 @@ impl RawConfig {
                 launcher: workload.launcher.as_ref().map_or_else(|| Ok(directory.join("launch")), |l| path(l, "workload.launcher"))?,
                 directory,
             },
+            pod_log: pod_log.map(|log| path(&log.file, "pod_log.file")).transpose()?,
             bounds: Bounds {
                 limits,
                 connections: usize::try_from(within(bounds.connections.as_ref(), "limits.connections", 256, 1, 65_536)?).unwrap_or(256),

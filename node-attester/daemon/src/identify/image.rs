@@ -54,6 +54,14 @@ impl Image {
     }
 }
 
+impl Image {
+    /// By the name in its reference, where there is one, and the manifest's digest.
+    pub(super) fn named(&self, reference: &str) -> String {
+        let name = reference.split_once('@').map_or(reference, |(name, _)| name);
+        format!("{name}@sha256:{}", self.manifest)
+    }
+}
+
 /// Runtimes disagree whether a container's image reference is a repository digest or the configuration's digest (kubernetes#115199). The
 /// former has to be among the image's repository digests; with the latter there must be only one.
 fn manifest(reference: &str, repo_digests: &[String]) -> Result<Digest, &'static str> {

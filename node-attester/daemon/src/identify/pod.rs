@@ -29,7 +29,7 @@ pub(super) struct ContainerFacts {
     pub(super) image_ref: String,
     /// The OCI runtime spec, byte for byte.
     pub(super) spec: Vec<u8>,
-    privileged: bool,
+    pub(super) privileged: bool,
 }
 
 /// A pod's sandbox as the runtime describes it.

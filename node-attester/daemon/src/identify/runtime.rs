@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use podseal_protocol::{Limits, PodSet};
+use podseal_protocol::{Limits, PodSet, pod_log::Started};
 use tokio::net::UnixStream;
 use tonic::{
     Code, Status,
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(4);
 const LOOKS: u32 = 500;
 
 /// A connection to the runtime.
-pub(super) struct Runtime {
+pub(crate) struct Runtime {
     containers: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
     limits: Limits,
@@ -35,21 +35,38 @@ pub(super) struct Runtime {
 
 impl Runtime {
     /// Connects to the runtime's socket.
-    pub(super) async fn connect(socket: &Path, limits: Limits) -> Result<Self, Refusal> {
-        let path = socket.to_owned();
-        let connector = tower::service_fn(move |_: Uri| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        let away = |e: tonic::transport::Error| {
-            let cause = std::iter::successors(Some(&e as &dyn std::error::Error), |e| e.source()).last().map(ToString::to_string);
-            Refusal::RuntimeAway { problem: format!("{}: {}", socket.display(), cause.unwrap_or_default()) }
-        };
-        let channel = Endpoint::from_static("http://runtime").connect_with_connector(connector).await.map_err(away)?;
-        Ok(Self {
+    pub(crate) async fn connect(socket: &Path, limits: Limits) -> Result<Self, Refusal> {
+        Ok(Self::over(connect(socket).await?, limits))
+    }
+
+    /// Asks over a connection that there is.
+    pub(crate) fn over(channel: Channel, limits: Limits) -> Self {
+        Self {
             containers: RuntimeServiceClient::new(channel.clone()).max_decoding_message_size(limits.message),
             images: ImageServiceClient::new(channel).max_decoding_message_size(limits.message),
             limits,
+        }
+    }
+
+    /// What the pod log says of a container of a pod, whatever its state.
+    pub(crate) async fn describe(&mut self, id: &str) -> Result<Started, Refusal> {
+        let container = self.container(id).await?;
+        let sandbox = self.sandbox(&container.sandbox_id).await?;
+        let image = match self.image(&container.image_ref).await {
+            Ok(image) => image.named(&container.image_ref),
+            Err(Refusal::ImageWithoutDigest { .. }) => container.image_ref.clone(),
+            Err(refusal) => return Err(refusal),
+        };
+        Ok(Started {
+            container_id: id.to_owned(),
+            sandbox: false,
+            pod_uid: sandbox.uid,
+            namespace: sandbox.namespace,
+            pod: sandbox.name,
+            image,
+            privileged: container.privileged,
+            container: container.name,
+            heard: true,
         })
     }
 
@@ -109,6 +126,20 @@ impl Runtime {
         }
         Ok(PodSet::new(sandbox.host_namespaces, members))
     }
+}
+
+/// A connection to the runtime's socket.
+pub(crate) async fn connect(socket: &Path) -> Result<Channel, Refusal> {
+    let path = socket.to_owned();
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    let away = |e: tonic::transport::Error| {
+        let cause = std::iter::successors(Some(&e as &dyn std::error::Error), |e| e.source()).last().map(ToString::to_string);
+        Refusal::RuntimeAway { problem: format!("{}: {}", socket.display(), cause.unwrap_or_default()) }
+    };
+    Endpoint::from_static("http://runtime").connect_with_connector(connector).await.map_err(away)
 }
 
 fn away(call: &'static str, status: &Status) -> Refusal {

@@ -40,7 +40,7 @@ pub(super) fn quote(context: &mut Context, ak: KeyHandle, pcrs: &[u8], binding: 
     Err(TpmError::RegistersMove { tries: TRIES })
 }
 
-fn read(context: &mut Context, pcrs: &[u8]) -> Result<Vec<(u8, Digest)>, TpmError> {
+pub(super) fn read(context: &mut Context, pcrs: &[u8]) -> Result<Vec<(u8, Digest)>, TpmError> {
     let mut values = Vec::with_capacity(pcrs.len());
     for some in pcrs.chunks(VALUES_A_CALL) {
         let wanted = selection(some)?;

@@ -18,7 +18,7 @@ use tss_esapi::{
     traits::{Marshall as _, UnMarshall as _},
 };
 
-use super::{Collector, Identity, OwnerConfig, TpmError, ak_state::AkState, quote};
+use super::{Collector, Identity, OwnerConfig, TpmError, ak_state::AkState, pod_log, quote};
 use crate::config::Tcti;
 
 /// Connects that are tried again, and the pause before each.
@@ -153,6 +153,14 @@ impl Collector for Tpm {
         })?;
         let log = read_event_log(&self.config.event_log, self.config.limits.evidence_part)?;
         Ok(vec![quote, Part::BootLog(log)])
+    }
+
+    fn register(&mut self) -> Result<Digest, TpmError> {
+        self.closing_on_error(|tpm| pod_log::register(&mut tpm.open()?.context))
+    }
+
+    fn extend(&mut self, digest: &Digest) -> Result<(), TpmError> {
+        self.closing_on_error(|tpm| pod_log::extend(&mut tpm.open()?.context, digest))
     }
 }
 

@@ -23,9 +23,9 @@ impl Batches {
         Self { queue, waiting: VecDeque::new(), limits }
     }
 
-    /// The next batch, at least one leaf; waits for the first. `None` when no more can come. Whoever gave up meanwhile is not in it: nobody would
-    /// take the answer, and it would be in the log as released.
-    pub(super) async fn next(&mut self) -> Option<Vec<Waiting>> {
+    /// The next batch, at least one leaf; waits for the first. So many bytes are left free for the pod log. `None` when no more can come. Whoever gave
+    /// up meanwhile is not in it: nobody would take the answer, and it would be in the log as released.
+    pub(super) async fn next(&mut self, pod_log: usize) -> Option<Vec<Waiting>> {
         self.waiting.retain(Waiting::is_awaited);
         while self.waiting.is_empty() {
             self.waiting.extend(Some(self.queue.recv().await?).filter(Waiting::is_awaited));
@@ -35,7 +35,7 @@ impl Batches {
         {
             self.waiting.extend(Some(waiting).filter(Waiting::is_awaited));
         }
-        let mut room = self.limits.message.saturating_sub(self.limits.evidence_part + OVERHEAD);
+        let mut room = self.limits.message.saturating_sub(self.limits.evidence_part + OVERHEAD).saturating_sub(pod_log);
         let mut fits = 0;
         for size in self.waiting.iter().map(size) {
             if fits > 0 && size > room {
@@ -86,7 +86,7 @@ mod tests {
         drop(send);
         let mut batches = Batches::new(queue, Limits::DEFAULT);
         let mut sizes = Vec::new();
-        while let Some(batch) = batches.next().await {
+        while let Some(batch) = batches.next(0).await {
             sizes.push(batch.len());
         }
         sizes
@@ -112,8 +112,8 @@ mod tests {
         send.send(second).await.unwrap();
         drop((send, gave_up));
         let mut batches = Batches::new(queue, Limits::DEFAULT);
-        let batch = batches.next().await.unwrap();
+        let batch = batches.next(0).await.unwrap();
         assert_eq!(batch.iter().map(|waiting| waiting.attachments[0].len()).collect::<Vec<_>>(), [2]);
-        assert!(batches.next().await.is_none());
+        assert!(batches.next(0).await.is_none());
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{config::Bounds, identify::Refusal, owner::TpmError, place::PlaceError, round::RoundError};
+use crate::{config::Bounds, identify::Refusal, owner::TpmError, place::PlaceError, pod_log::NotRecorded, round::RoundError};
 
 /// A request has a key, a salt and at most a token.
 const REQUEST: Limits = Limits { frame: TOKEN_LENGTH + 512, ..Limits::DEFAULT };
@@ -60,8 +60,8 @@ impl Answer {
 
     /// The verifier decided.
     pub(super) fn decided(reason: String, audit_id: String) -> Self {
-        // A challenge that ran out on the way says nothing about the workload.
-        let retry = reason == "challenge.expired";
+        // A challenge that ran out on the way says nothing about the workload; nor does a verifier that lost the pod log twice.
+        let retry = ["challenge.expired", "pod_log.resend"].contains(&reason.as_str());
         let advice = if audit_id.is_empty() {
             "ask an operator of the verifier".to_owned()
         } else {
@@ -73,6 +73,12 @@ impl Answer {
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code(), refusal.advice(), refusal.retry(), refusal.to_string())
+    }
+}
+
+impl From<NotRecorded> for Answer {
+    fn from(refusal: NotRecorded) -> Self {
         Self::new(refusal.code(), refusal.advice(), refusal.retry(), refusal.to_string())
     }
 }

@@ -23,16 +23,20 @@ use crate::{
 pub(super) async fn hold(desk: &Desk, peer: &Peer, request: &WorkloadRequest, stream: &mut UnixStream) -> Result<(), Answer> {
     let identity = desk.identifier.identify(peer).await?;
     let session = desk.sessions.open(peer.pid(), &identity)?;
-    let Claim { leaf, attachments } = claim(&desk.node, &identity, request, &desk.bounds.limits);
-    let result = match outcome(desk, leaf.clone(), attachments).await {
-        Ok(delivery) => hand_over(desk, peer, &identity, leaf, delivery, stream).await,
-        Err(answer) => Err(answer),
-    };
+    let result = steps(desk, peer, &identity, request, stream).await;
     // Where nothing was decided, the container may ask again.
     if !result.as_ref().is_err_and(|answer| answer.retry) {
         session.close();
     }
     result
+}
+
+/// Claim, round, hand over: once the pod log has the container's start.
+async fn steps(desk: &Desk, peer: &Peer, identity: &Identity, request: &WorkloadRequest, stream: &mut UnixStream) -> Result<(), Answer> {
+    desk.gate.pass(&identity.container_id, desk.bounds.identify).await?;
+    let Claim { leaf, attachments } = claim(&desk.node, identity, request, &desk.bounds.limits);
+    let delivery = outcome(desk, leaf.clone(), attachments).await?;
+    hand_over(desk, peer, identity, leaf, delivery, stream).await
 }
 
 /// What the verifier says about a leaf, by way of the next round.
@@ -60,6 +64,7 @@ async fn hand_over(
     stream: &mut UnixStream,
 ) -> Result<(), Answer> {
     desk.identifier.confirm(peer, identity).await?;
+    desk.gate.pass(&identity.container_id, desk.bounds.identify).await?;
     let place = Place::mount(peer, desk.bounds.secrets_bytes).await?;
     let audit_id = audit_id(&delivery, &desk.bounds.limits).unwrap_or_default();
     let (entrypoint, cmd) = (identity.image.entrypoint.clone(), identity.image.cmd.clone());

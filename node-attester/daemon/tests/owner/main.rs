@@ -1,6 +1,10 @@
 //! The TPM's owner against a real software TPM.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../client/pinned.rs"]
+mod pinned;
+mod pod_log;
+mod resend;
 mod swtpm;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
@@ -17,7 +21,11 @@ fn owner(tpm: &Swtpm, dir: &Path) -> Owner {
     let event_log = dir.join("event-log");
     fs::write(&event_log, LOG).unwrap();
     let (tcti, ak_state, deadline) = (tpm.tcti(), dir.join("ak"), Duration::from_secs(30));
-    Owner::start(OwnerConfig { tcti, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline }).unwrap()
+    Owner::start(OwnerConfig { tcti, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline, pod_log: None }).unwrap()
+}
+
+async fn collect(owner: &Owner, binding: Digest) -> Result<Vec<Part>, TpmError> {
+    owner.collect(0, move |_| binding).await.map(|collected| collected.parts)
 }
 
 /// The modulus of an RSA-2048 TPMT_PUBLIC: its last field (TPM 2.0 Part 2, section 12.2.4).
@@ -42,7 +50,7 @@ async fn a_quote_verifies_under_the_enrolled_key() {
     assert_eq!(owner.ak_name().await.unwrap(), name(&identity.ak_public));
 
     let binding = Digest::of(b"binding");
-    let parts = owner.collect(binding).await.unwrap();
+    let parts = collect(&owner, binding).await.unwrap();
     let [Part::TpmQuote { attest, signature, pcrs }, Part::BootLog(log)] = parts.as_slice() else { panic!("{parts:?}") };
     assert_eq!(log, LOG);
     // TPMT_SIGNATURE: TPM_ALG_RSASSA, TPM_ALG_SHA256, 256 bytes (TPM 2.0 Part 2, section 11.3.4).
@@ -83,7 +91,7 @@ async fn a_credential_is_activated_by_the_right_tpm_and_key_only() {
     assert!(other.activate(credential, encrypted).await.is_err(), "another TPM");
     let (credential, encrypted) = make_credential(dir.path(), &identity.ek_public, &name(&other_identity.ak_public), &secret);
     assert!(owner.activate(credential, encrypted).await.is_err(), "another key");
-    assert!(owner.collect(Digest([1; 32])).await.is_ok(), "a failed activation does no harm");
+    assert!(collect(&owner, Digest([1; 32])).await.is_ok(), "a failed activation does no harm");
 }
 
 #[tokio::test]
@@ -93,14 +101,14 @@ async fn a_tpm_that_went_away_and_came_back_is_used_again() {
     let dir = tempfile::tempdir().unwrap();
     let owner = owner(&tpm, dir.path());
     owner.enrol().await.unwrap();
-    owner.collect(Digest([1; 32])).await.unwrap();
+    collect(&owner, Digest([1; 32])).await.unwrap();
     tpm.power_off();
-    let first = owner.collect(Digest([2; 32])).await.expect_err("no TPM");
+    let first = collect(&owner, Digest([2; 32])).await.expect_err("no TPM");
     assert!(matches!(first, TpmError::Command { .. } | TpmError::Unreachable { .. }), "{first}");
-    let second = owner.collect(Digest([3; 32])).await.expect_err("no TPM");
+    let second = collect(&owner, Digest([3; 32])).await.expect_err("no TPM");
     assert!(matches!(second, TpmError::Unreachable { .. }), "{second}");
     tpm.power_on();
-    owner.collect(Digest([4; 32])).await.unwrap();
+    collect(&owner, Digest([4; 32])).await.unwrap();
 }
 
 #[tokio::test]
@@ -111,15 +119,17 @@ async fn a_tpm_that_hangs_costs_a_deadline_and_is_used_again() {
     owner(&tpm, dir.path()).enrol().await.unwrap();
     let deadline = Duration::from_millis(700);
     let (tcti, ak_state, event_log) = (tpm.tcti(), dir.path().join("ak"), dir.path().join("event-log"));
-    let owner = Owner::start(OwnerConfig { tcti, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline }).unwrap();
-    owner.collect(Digest([1; 32])).await.unwrap();
+    let owner =
+        Owner::start(OwnerConfig { tcti, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline, pod_log: None })
+            .unwrap();
+    collect(&owner, Digest([1; 32])).await.unwrap();
     tpm.signal("STOP");
-    let error = owner.collect(Digest([2; 32])).await.expect_err("it hangs");
+    let error = collect(&owner, Digest([2; 32])).await.expect_err("it hangs");
     assert!(matches!(error, TpmError::Late { after, .. } if after == deadline), "{error}");
     tpm.signal("CONT");
     // What it had begun, it ends first.
     for _ in 0..20 {
-        if owner.collect(Digest([3; 32])).await.is_ok() {
+        if collect(&owner, Digest([3; 32])).await.is_ok() {
             return;
         }
     }
@@ -131,7 +141,7 @@ async fn without_an_enrolled_key_there_is_no_evidence() {
     let maker = Maker::new();
     let tpm = Swtpm::start(maker.make("node-a"));
     let dir = tempfile::tempdir().unwrap();
-    let error = owner(&tpm, dir.path()).collect(Digest([0; 32])).await.expect_err("not enrolled");
+    let error = collect(&owner(&tpm, dir.path()), Digest([0; 32])).await.expect_err("not enrolled");
     assert!(matches!(error, TpmError::NotEnrolled { .. }), "{error}");
 }
 

@@ -2,30 +2,16 @@
 //! so that nothing but the answer is wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::time::Duration;
+mod pinned;
 
-use podseal_node_attester::{
-    client::{Client, ClientError},
-    config::Verifier,
-    network::{VerifierCalls, Way, serve},
-};
+use pinned::Pinned;
+use podseal_node_attester::client::ClientError;
 use podseal_protocol::{
-    Challenge, Digest, Limits, MacKey, Purpose,
+    Digest, Purpose,
     exchange::{Exchange, ExchangeReply, Outcome},
 };
-use podseal_wire::{
-    ChallengeRequest, Message,
-    attestation_server::{Attestation, AttestationServer},
-    pinned::{SERVER_NAME, Timeouts},
-};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, PublicKeyData as _};
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{
-    Request, Response, Status,
-    transport::{Identity, Server, ServerTlsConfig},
-};
-
-const NODE: &str = "node-a";
+use podseal_wire::{ChallengeRequest, Message, attestation_server::Attestation};
+use tonic::{Request, Response, Status};
 
 /// Gives these bytes to whatever is asked.
 struct Scripted {
@@ -51,55 +37,6 @@ impl Attestation for Scripted {
 
     async fn exchange(&self, _: Request<Message>) -> Answer {
         Ok(Response::new(Message { body: self.reply.clone() }))
-    }
-}
-
-/// A verifier's root, and the server under it.
-struct Pinned {
-    root: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Pinned {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        Self { root: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    fn id(&self) -> Digest {
-        Digest::of(&self.root.key().subject_public_key_info())
-    }
-
-    /// A client that pins this root and reaches a server which answers so.
-    async fn client(&self, scripted: Scripted) -> Client {
-        let key = KeyPair::generate().unwrap();
-        let mut leaf = CertificateParams::new([SERVER_NAME.to_owned()]).unwrap();
-        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let chain = leaf.signed_by(&key, &self.root).unwrap().pem() + &self.root.pem();
-        let tls = ServerTlsConfig::new().identity(Identity::from_pem(chain, key.serialize_pem()));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("https://{}", listener.local_addr().unwrap());
-        let server = Server::builder().tls_config(tls).unwrap().add_service(AttestationServer::new(scripted));
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        let timeouts = Timeouts { connect: Duration::from_secs(5), call: Duration::from_secs(5) };
-        let calls = VerifierCalls::new(&Verifier { address, id: self.id(), timeouts }, NODE, &Limits::DEFAULT).unwrap();
-        let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
-        tokio::spawn(serve(theirs, calls, Limits::DEFAULT));
-        Client::new(Way::over(ours, timeouts, Limits::DEFAULT), self.id(), NODE, Limits::DEFAULT)
-    }
-
-    fn challenge(&self, change: impl FnOnce(&mut Challenge)) -> Vec<u8> {
-        let mut challenge = Challenge {
-            verifier: self.id(),
-            epoch: 1,
-            purpose: Purpose::Release,
-            node: NODE.to_owned(),
-            issued: 1_000,
-            expires: 1_060,
-            random: [7; 32],
-        };
-        change(&mut challenge);
-        challenge.issue(&MacKey::new([1; 32].into()))
     }
 }
 

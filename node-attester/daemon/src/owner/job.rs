@@ -1,0 +1,116 @@
+//! What the owner's thread does, job by job.
+
+use podseal_protocol::{
+    Digest, Limits,
+    binding::PodLogHead,
+    evidence::Part,
+    pod_log::{Event, REGISTER},
+};
+use tokio::sync::oneshot;
+
+use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, TpmError, tpm::Tpm};
+use crate::{
+    boot_id,
+    pod_log::{Log, Opened, PodLogError},
+};
+
+type Reply<T> = oneshot::Sender<Result<T, TpmError>>;
+type Bind = Box<dyn FnOnce(PodLogHead) -> Digest + Send>;
+
+pub(super) enum Job {
+    AkName(Reply<Vec<u8>>),
+    Enrol(Reply<Identity>),
+    Activate { credential: Vec<u8>, encrypted_secret: Vec<u8>, reply: Reply<[u8; 32]> },
+    Collect { from: u64, bind: Bind, reply: Reply<Collected> },
+    OpenPodLog(Reply<Opened>),
+    Record { event: Event, reply: Reply<PodLogHead> },
+}
+
+impl Job {
+    /// Whether whoever asked has given up. A record is written all the same: what happened has happened.
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::AkName(reply) => reply.is_closed(),
+            Self::Enrol(reply) => reply.is_closed(),
+            Self::Activate { reply, .. } => reply.is_closed(),
+            Self::Collect { reply, .. } => reply.is_closed(),
+            Self::OpenPodLog(reply) => reply.is_closed(),
+            Self::Record { .. } => false,
+        }
+    }
+}
+
+/// The TPM and the pod log, each opened by the first job that needs it.
+pub(super) struct Desk {
+    tpm: Tpm,
+    pod_log: Option<PodLogFiles>,
+    log: Option<Log>,
+    limits: Limits,
+}
+
+impl Desk {
+    pub(super) fn new(mut config: OwnerConfig) -> Self {
+        let pod_log = config.pod_log.take();
+        if pod_log.is_some() && !config.pcrs.contains(&REGISTER) {
+            config.pcrs.push(REGISTER);
+            config.pcrs.sort_unstable();
+        }
+        let limits = config.limits;
+        Self { tpm: Tpm::new(config), pod_log, log: None, limits }
+    }
+
+    /// Does one job, unless whoever asked has given up: the device is slow. Whoever gives up while it is done does not take the answer.
+    pub(super) fn work(&mut self, job: Job) {
+        if job.is_given_up() {
+            return;
+        }
+        match job {
+            Job::AkName(reply) => drop(reply.send(self.tpm.closing_on_error(Tpm::ak_name))),
+            Job::Enrol(reply) => drop(reply.send(self.tpm.closing_on_error(Tpm::enrol))),
+            Job::Activate { credential, encrypted_secret, reply } => {
+                drop(reply.send(self.tpm.closing_on_error(|tpm| tpm.activate(&credential, &encrypted_secret))));
+            }
+            Job::Collect { from, bind, reply } => drop(reply.send(self.collect(from, bind))),
+            Job::OpenPodLog(reply) => drop(reply.send(self.opened().map(|(log, _)| log.opened()))),
+            Job::Record { event, reply } => drop(reply.send(self.opened().and_then(|(log, tpm)| log.record(event, tpm)))),
+        }
+    }
+
+    fn collect(&mut self, from: u64, bind: Bind) -> Result<Collected, TpmError> {
+        if self.pod_log.is_none() {
+            let pod_log = PodLogHead::NONE;
+            return Ok(Collected { pod_log, parts: self.tpm.collect(&bind(pod_log))? });
+        }
+        let limits = self.limits;
+        let (log, tpm) = self.opened()?;
+        log.settle(tpm)?;
+        let pod_log = log.head();
+        let mut parts = tpm.collect(&bind(pod_log))?;
+        if let Some(register) = quoted(&parts) {
+            log.agrees(&register)?;
+        }
+        let (from, records) = log.records(from, &limits)?;
+        parts.push(Part::PodLog { from, records });
+        Ok(Collected { pod_log, parts })
+    }
+
+    fn opened(&mut self) -> Result<(&mut Log, &mut Tpm), TpmError> {
+        let log = match self.log.take() {
+            Some(log) => log,
+            None => {
+                let PodLogFiles { file, boot_id: path } = self.pod_log.as_ref().ok_or(PodLogError::NotKept)?;
+                let boot_id = boot_id::read(path, &self.limits).map_err(|problem| PodLogError::BootId { path: path.clone(), problem })?;
+                Log::open(file, &boot_id, &self.limits, &mut self.tpm)?
+            }
+        };
+        Ok((self.log.insert(log), &mut self.tpm))
+    }
+}
+
+/// The pod log's register, as a quote covers it.
+fn quoted(parts: &[Part]) -> Option<Digest> {
+    parts.iter().find_map(|part| match part {
+        Part::TpmQuote { pcrs, .. } => pcrs.iter().find(|(index, _)| *index == REGISTER).map(|(_, value)| *value),
+        Part::BootLog(_) | Part::PodLog { .. } => None,
+    })
+}

@@ -1,0 +1,259 @@
+//! The log's file, and how it is kept in agreement with its register.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use podseal_protocol::{
+    Digest, Limits,
+    binding::PodLogHead,
+    pod_log::{Event, Record, Records},
+};
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::{PodLogError, Table};
+use crate::owner::{Collector, TpmError};
+
+/// Longest file that is read: several times what a verifier takes.
+const LONGEST: u64 = 64 << 20;
+
+/// A log that was opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// What runs, by its records.
+    pub table: Table,
+    /// Whether another attester began it, in this boot.
+    pub continued: bool,
+}
+
+/// The open log.
+pub(crate) struct Log {
+    path: PathBuf,
+    file: File,
+    /// Held as long as the log is open.
+    _lock: File,
+    /// Bytes of the file that are whole records.
+    bytes: u64,
+    /// Where each record begins.
+    offsets: Vec<u64>,
+    head: PodLogHead,
+    /// What the register holds before the last record.
+    before: Digest,
+    /// The last record, where it is not known to be extended.
+    pending: Option<Digest>,
+    /// Something may stand behind the last whole record.
+    torn: bool,
+    table: Table,
+    continued: bool,
+}
+
+/// A log's bytes, read: whole records from the first on.
+#[derive(Debug, PartialEq, Eq)]
+struct Reading {
+    bytes: u64,
+    offsets: Vec<u64>,
+    head: PodLogHead,
+    before: Digest,
+    last: Digest,
+    table: Table,
+}
+
+impl Reading {
+    /// Reads the records of this boot; whatever stands behind the last whole one is left out. `None` where there are none.
+    fn new(bytes: &[u8], boot_id: &str, limits: &Limits) -> Option<Self> {
+        let mut records = Records::new(bytes, 0, limits).map_while(Result::ok);
+        let (began, digest) = records.next()?;
+        let Event::Began { boot_id: of, register } = &began.event else { return None };
+        if of != boot_id {
+            return None;
+        }
+        let mut reading = Self {
+            bytes: 0,
+            offsets: Vec::new(),
+            head: PodLogHead { length: 0, head: *register },
+            before: *register,
+            last: digest,
+            table: Table::default(),
+        };
+        reading.add(&began, &digest);
+        for (record, digest) in records {
+            reading.add(&record, &digest);
+        }
+        Some(reading)
+    }
+
+    fn add(&mut self, record: &Record, digest: &Digest) {
+        self.offsets.push(self.bytes);
+        self.bytes = self.bytes.saturating_add(record.encode().len() as u64);
+        self.before = self.head.head;
+        self.head = self.head.and(digest);
+        self.last = *digest;
+        self.table.apply(&record.event);
+    }
+}
+
+impl Log {
+    /// Opens the log of this boot, or begins it, and makes register and file agree.
+    ///
+    /// # Errors
+    /// They do not agree; or file or TPM are away.
+    pub(crate) fn open(path: &Path, boot_id: &str, limits: &Limits, tpm: &mut dyn Collector) -> Result<Self, TpmError> {
+        let lock = lock(path)?;
+        let found = read(path)?;
+        let mut log = match Reading::new(&found, boot_id, limits) {
+            Some(reading) => Self::from(path, lock, reading, found.len() as u64)?,
+            None => Self::begin(path, lock, boot_id, limits, tpm, !found.is_empty())?,
+        };
+        log.settle(tpm)?;
+        log.cut()?;
+        Ok(log)
+    }
+
+    fn from(path: &Path, lock: File, reading: Reading, length: u64) -> Result<Self, PodLogError> {
+        let Reading { bytes, offsets, head, before, last, table } = reading;
+        let file = OpenOptions::new().read(true).write(true).custom_flags(no_follow()).open(path).map_err(at(path))?;
+        let (path, torn, pending) = (path.to_owned(), length > bytes, Some(last));
+        Ok(Self { path, file, _lock: lock, bytes, offsets, head, before, pending, torn, table, continued: true })
+    }
+
+    /// A new log; the file of another boot is kept beside it.
+    fn begin(path: &Path, lock: File, boot_id: &str, limits: &Limits, tpm: &mut dyn Collector, is_other: bool) -> Result<Self, TpmError> {
+        let register = tpm.register()?;
+        let record = Record { number: 0, event: Event::Began { boot_id: boot_id.to_owned(), register } };
+        let bytes = record.encode();
+        let new = beside(path, "new");
+        write_new(&new, &bytes).map_err(at(&new))?;
+        if is_other {
+            fs::rename(path, beside(path, "previous")).map_err(at(path))?;
+        }
+        fs::rename(&new, path).map_err(at(path))?;
+        synchronise_folder(path).map_err(at(path))?;
+        let reading = Reading::new(&bytes, boot_id, limits).ok_or(PodLogError::NotKept)?;
+        Ok(Self { continued: false, ..Self::from(path, lock, reading, bytes.len() as u64)? })
+    }
+
+    pub(crate) fn opened(&self) -> Opened {
+        Opened { table: self.table.clone(), continued: self.continued }
+    }
+
+    /// Makes the register agree with the file, where it is not known to: extends the last record unless that was done.
+    pub(crate) fn settle(&mut self, tpm: &mut dyn Collector) -> Result<(), TpmError> {
+        let Some(last) = self.pending else { return Ok(()) };
+        let register = tpm.register()?;
+        if register == self.before {
+            tpm.extend(&last)?;
+        } else {
+            self.agrees(&register)?;
+        }
+        self.pending = None;
+        Ok(())
+    }
+
+    /// Whether a register is what the log comes to.
+    pub(crate) fn agrees(&self, register: &Digest) -> Result<(), PodLogError> {
+        if *register == self.head.head {
+            return Ok(());
+        }
+        Err(PodLogError::Disagrees { path: self.path.clone(), records: self.head.length, found: *register, wanted: self.head.head })
+    }
+
+    /// Writes a record, and extends it. Once it is in the file this succeeds: what the TPM did not take is extended before anything else is.
+    pub(crate) fn record(&mut self, event: Event, tpm: &mut dyn Collector) -> Result<PodLogHead, TpmError> {
+        self.settle(tpm)?;
+        self.cut()?;
+        let record = Record { number: self.head.length, event };
+        let (bytes, digest) = (record.encode(), record.digest());
+        self.torn = true;
+        self.file.write_all_at(&bytes, self.bytes).and_then(|()| self.file.sync_data()).map_err(at(&self.path))?;
+        self.torn = false;
+        self.offsets.push(self.bytes);
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        (self.before, self.head) = (self.head.head, self.head.and(&digest));
+        self.pending = Some(digest);
+        self.table.apply(&record.event);
+        match tpm.extend(&digest) {
+            Ok(()) => self.pending = None,
+            Err(error) => tracing::warn!(%error, record = record.number, "the pod log's last record is not extended yet"),
+        }
+        Ok(self.head)
+    }
+
+    pub(crate) fn head(&self) -> PodLogHead {
+        self.head
+    }
+
+    /// The records from number `from` on; from the first where there are none behind it.
+    pub(crate) fn records(&self, from: u64, limits: &Limits) -> Result<(u64, Vec<u8>), PodLogError> {
+        let from = if from > self.head.length { 0 } else { from };
+        let begin = usize::try_from(from).ok().and_then(|from| self.offsets.get(from)).copied().unwrap_or(self.bytes);
+        let length = self.bytes.saturating_sub(begin);
+        let fits = usize::try_from(length).ok().filter(|length| *length <= limits.pod_log);
+        let fits = fits.ok_or(PodLogError::TooLong { found: length, most: limits.pod_log })?;
+        let mut records = vec![0; fits];
+        self.file.read_exact_at(&mut records, begin).map_err(at(&self.path))?;
+        Ok((from, records))
+    }
+
+    /// Cuts off what stands behind the last whole record. It was never extended: settling has shown that.
+    fn cut(&mut self) -> Result<(), PodLogError> {
+        if self.torn {
+            self.file.set_len(self.bytes).and_then(|()| self.file.sync_data()).map_err(at(&self.path))?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> PodLogError {
+    move |problem| PodLogError::File { path: path.to_owned(), problem }
+}
+
+fn beside(path: &Path, word: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(word);
+    name.into()
+}
+
+fn no_follow() -> i32 {
+    OFlags::NOFOLLOW.bits().cast_signed()
+}
+
+/// One attester keeps a log: two would each take the other's records for a stranger's. The kernel lets go of the lock when the process ends.
+fn lock(path: &Path) -> Result<File, PodLogError> {
+    let path = beside(path, "lock");
+    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(no_follow()).open(&path);
+    let file = open.map_err(at(&path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(PodLogError::InUse { path }),
+        Err(problem) => Err(at(&path)(problem.into())),
+    }
+}
+
+/// The file; nothing where there is none.
+fn read(path: &Path) -> Result<Vec<u8>, PodLogError> {
+    let mut bytes = Vec::new();
+    let read = OpenOptions::new().read(true).custom_flags(no_follow()).open(path).and_then(|f| f.take(LONGEST + 1).read_to_end(&mut bytes));
+    match read {
+        Err(problem) if problem.kind() != io::ErrorKind::NotFound => Err(at(path)(problem)),
+        _ if bytes.len() as u64 > LONGEST => {
+            let most = usize::try_from(LONGEST).unwrap_or(usize::MAX);
+            Err(PodLogError::TooLong { found: bytes.len() as u64, most })
+        }
+        _ => Ok(bytes),
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(no_follow()).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn synchronise_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
