@@ -14,6 +14,7 @@ use crate::{
     challenge::{ChallengeExpectations, appraise_challenge},
     check::{Check, Checks, Rule, Verdict, worst},
     claims::{Agent, Claim, Memory, NodeClaims, WorkloadClaims},
+    continuity::{self, Collected, NodeState, appraise_continuity},
     eventlog::{self, LogError, ReplayedLog, appraise_log},
     records::{ClusterRecord, NodeRecord},
     reference::{MeasuredBoot, Reference, appraise_boot},
@@ -106,6 +107,8 @@ pub struct Context<'a> {
     pub challenge_issued: bool,
     /// Registration of the node that the evidence names.
     pub registration: Option<&'a Registration>,
+    /// Where that node's TPM stood when its evidence was appraised last.
+    pub state: Option<&'a NodeState>,
     /// The registered node's cluster.
     pub cluster: Option<&'a Cluster>,
     /// Reference values in force.
@@ -123,6 +126,7 @@ pub struct Appraisal {
     claims: Option<NodeClaims>,
     binding: Digest,
     leaves: Vec<LeafAppraisal>,
+    state: Option<NodeState>,
     replayed: Option<ReplayedLog>,
 }
 
@@ -157,6 +161,20 @@ impl Appraisal {
     #[must_use]
     pub fn leaves(&self) -> &[LeafAppraisal] {
         &self.leaves
+    }
+
+    /// Where the node's TPM stands now: what its next evidence is compared with. None where it went back, or nothing was signed.
+    #[must_use]
+    pub fn state(&self) -> Option<&NodeState> {
+        self.state.as_ref()
+    }
+
+    /// How the TPM went back, where a registered node's own evidence says that it did: the node has to be put in quarantine.
+    #[must_use]
+    pub fn fork(&self) -> Option<&Check> {
+        let is_fork =
+            |check: &&Check| check.verdict == Verdict::Fail && continuity::FORKS.iter().any(|rule| std::ptr::eq(check.rule, *rule));
+        self.node.iter().find(is_fork).filter(|_| self.attributable())
     }
 
     /// The replay of the boot log, where it had to be made and the request is a registered node's own: worth keeping for
@@ -224,11 +242,17 @@ pub fn appraise(batch: &Unverified, context: &Context<'_>) -> Appraisal {
     let replayed = boot_log(batch).filter(|bytes| context.replayed.is_none_or(|kept| kept.digest() != Digest::of(bytes)));
     let replayed = replayed.map(|bytes| ReplayedLog::replay(bytes, &context.limits));
     let log = replayed.as_ref().map(Result::as_ref).or(context.replayed.map(Ok)).filter(|_| boot_log(batch).is_some());
-    let claims = registration.and_then(|r| machine(batch, r, &binding, log, context, &mut checks));
+    let quoted = registration.and_then(|r| quoted(batch, r, &binding, &mut checks));
+    let state = quoted.as_ref().and_then(|quote| {
+        let challenged = batch.challenge.fields().issued;
+        let collected = Collected { quote, pod_log: batch.evidence.pod_log, challenged, now: context.now };
+        appraise_continuity(context.state, &collected, &mut checks)
+    });
+    let claims = registration.zip(quoted).and_then(|(r, quoted)| machine(batch, r, &quoted, log, context, &mut checks));
     let node = checks.finish();
     let claims = claims.filter(|_| worst(&node) == Verdict::Pass);
     let leaves = batch.leaves.iter().map(|leaf| appraise_leaf(leaf, batch, context)).collect();
-    Appraisal { node, claims, binding, leaves, replayed: replayed.and_then(Result::ok) }
+    Appraisal { node, claims, binding, leaves, state, replayed: replayed.and_then(Result::ok) }
 }
 
 fn inputs<'a>(batch: &'a Unverified, context: &Context<'_>, signer: &'a [u8]) -> BindingInputs<'a> {
@@ -254,32 +278,34 @@ fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks
     checks.record(&rules::NODE_ENROLLED, record.node == *node, record.node.clone(), node.clone());
     let state = if record.approved { "approved" } else { "pending" };
     checks.record(&rules::NODE_APPROVED, record.approved, "approved", state);
+    let free = record.quarantined.is_empty();
+    checks.record(&rules::NODE_QUARANTINE, free, "no quarantine", if free { "none".to_owned() } else { record.quarantined.clone() });
     let profile = &batch.evidence.profile;
     checks.record(&rules::NODE_PROFILE, record.profile == *profile && profile == PROFILE_TPM, record.profile.clone(), profile.clone());
     let empty = batch.evidence.pod_log == PodLogHead::NONE;
     checks.record(&rules::NODE_POD_LOG, empty, "no pod log: this profile has none", format!("{} records", batch.evidence.pod_log.length));
     checks.absorb(registration.ak_checks.clone());
+    checks.also_owing(&quote::RULES);
+    checks.also_owing(&continuity::RULES);
+    checks.also_owing(&eventlog::RULES);
     Some(registration)
 }
 
-/// Quote, boot log and reference values, each resting on the one before.
+/// Boot log and reference values, resting on the quote.
 fn machine(
     batch: &Unverified,
     registration: &Registration,
-    binding: &Digest,
+    quoted: &QuoteFacts,
     log: Option<Result<&ReplayedLog, &LogError>>,
     context: &Context<'_>,
     checks: &mut Checks,
 ) -> Option<NodeClaims> {
-    checks.also_owing(&quote::RULES);
-    checks.also_owing(&eventlog::RULES);
-    let quoted = quoted(batch, registration.ak.as_ref()?, binding, checks)?;
     let Some(log) = log else {
         checks.not_appraised(&eventlog::LOG_WELL_FORMED, "the evidence has no boot log");
         return None;
     };
-    let log = appraise_log(log, &quoted, checks)?;
-    let measured = MeasuredBoot { quote: &quoted, log: Some(&log), log_bytes: boot_log(batch).unwrap_or_default() };
+    let log = appraise_log(log, quoted, checks)?;
+    let measured = MeasuredBoot { quote: quoted, log: Some(&log), log_bytes: boot_log(batch).unwrap_or_default() };
     let boot = appraise_boot(context.references, measured, context.now, &context.limits, checks);
     let record = &registration.record;
     Some(NodeClaims {
@@ -302,7 +328,8 @@ fn boot_log(batch: &Unverified) -> Option<&[u8]> {
     })
 }
 
-fn quoted(batch: &Unverified, ak: &AkPublic, binding: &Digest, checks: &mut Checks) -> Option<QuoteFacts> {
+fn quoted(batch: &Unverified, registration: &Registration, binding: &Digest, checks: &mut Checks) -> Option<QuoteFacts> {
+    let ak = registration.ak.as_ref()?;
     let part = batch.evidence.parts.iter().find_map(|part| match part {
         Part::TpmQuote { attest, signature, pcrs } => Some((attest, signature, pcrs)),
         Part::BootLog(_) => None,

@@ -10,6 +10,7 @@ use podseal_appraisal::{
     appraiser::{Appraisal, Context, LeafAppraisal, Registration, appraise},
     batch::Unverified,
     check::{Check, Checks},
+    continuity::NodeState,
     decision::{Decision, Grant, decide},
     explanation::Explanation,
     recheck::{OfLeaf, Shared, role},
@@ -35,6 +36,7 @@ use crate::{
     store::{
         Store,
         challenges::{self, Spend},
+        node_state,
         secrets::{self, ValueError},
     },
 };
@@ -124,6 +126,7 @@ struct Appraised {
     appraisal: Appraisal,
     generation: Arc<Generation>,
     registration: Option<Arc<Registration>>,
+    state: Option<NodeState>,
     challenge_issued: bool,
     now: u64,
 }
@@ -174,6 +177,7 @@ impl Exchanges {
         let generation = self.in_force.current().await?;
         let node = batch.needs().node.to_owned();
         let registration = generation.registration(&self.store, &node).await?;
+        let state = node_state::get(self.store.readers(), &node).await?;
         let challenge_issued = challenge::is_ours(&self.keys, batch.needs().challenge);
         let kept = self.in_force.replayed(&node);
         let (verifier, limits, now) = (*self.keys.verifier(), self.limits, clock::now());
@@ -184,13 +188,14 @@ impl Exchanges {
                     now,
                     challenge_issued,
                     registration: registration.as_deref(),
+                    state: state.as_ref(),
                     cluster: registration.as_ref().and_then(|r| generation.clusters.get(&r.record().cluster)),
                     references: &generation.references,
                     replayed: kept.as_deref(),
                     limits,
                 };
                 let appraisal = appraise(&batch, &context);
-                Appraised { appraisal, batch, generation, registration, challenge_issued, now }
+                Appraised { appraisal, batch, generation, registration, state, challenge_issued, now }
             })
             .await?;
         if let Some(log) = appraised.appraisal.take_replayed() {
@@ -258,6 +263,7 @@ impl Exchanges {
             now: appraised.now,
             challenge_issued: appraised.challenge_issued,
             node: record.map(|r| r.encode()),
+            state: appraised.state.as_ref().map(NodeState::encode),
             cluster: record.and_then(|r| generation.clusters.get(&r.cluster)).map(|c| c.record().encode()),
             policy: generation.policy.as_ref().map(|(_, text)| text.clone()),
             references: generation.reference_texts.clone(),
@@ -270,13 +276,16 @@ impl Exchanges {
                 own.push((role::EXPLANATION, told.explanation.encode()));
                 let mut objects = self.committer.archived(own).await?;
                 objects.extend_from_slice(&shared);
-                leaves.push(PendingLeaf { leaf: told.leaf, audit_id: told.audit_id.clone(), objects, result });
+                let (audit_id, workload) = (told.audit_id.clone(), told.explanation.workload.clone());
+                leaves.push(PendingLeaf { leaf: told.leaf, audit_id, workload, objects, result });
             }
             all.push(told);
         }
         let pending = Pending {
             generation: generation.number,
             node: appraised.batch.needs().node.to_owned(),
+            prior: appraised.state.clone(),
+            state: went(&appraised.appraisal, &all),
             challenge: Spend::of(appraised.batch.needs().challenge),
             decided: appraised.now,
             leaves,
@@ -343,6 +352,17 @@ impl Exchanges {
     fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
         Ok(ExchangeReply { next_challenge: challenge::issue(&self.keys, Purpose::Release, node, clock::now())?, outcomes })
     }
+}
+
+/// What the evidence says about the node itself. A fork names the decision that says more.
+fn went(appraisal: &Appraisal, told: &[Told]) -> node_state::Outcome {
+    if let Some(state) = appraisal.state() {
+        return node_state::Outcome::Forward(state.clone());
+    }
+    let explained =
+        told.first().map_or_else(|| "an exchange without leaves".to_owned(), |first| format!("podseal explain {}", first.audit_id));
+    let fork = |check: &Check| format!("{}: found {}, wanted {}: {explained}", check.rule.name, check.found, check.expected);
+    appraisal.fork().map_or(node_state::Outcome::Nothing, |check| node_state::Outcome::Fork(fork(check)))
 }
 
 fn decide_leaf(

@@ -10,6 +10,7 @@ use podseal_appraisal::{
     appraiser::{Appraisal, Cluster, Context, QUOTED_REGISTERS, Registration, appraise},
     batch::Unverified,
     claims::RootKind,
+    continuity::NodeState,
     decision::{Decision, decide},
     eventlog::ReplayedLog,
     explanation::Explanation,
@@ -70,6 +71,8 @@ pub(crate) struct World {
     pub(crate) on_the_way: fn(&mut Sent),
     pub(crate) pods: Vec<Pod>,
     pub(crate) registered: Option<NodeRecord>,
+    /// Where the node's TPM stood before.
+    pub(crate) state: Option<NodeState>,
     pub(crate) cluster: Option<ClusterRecord>,
     pub(crate) references: Vec<String>,
     pub(crate) policy: Option<String>,
@@ -81,6 +84,7 @@ pub(crate) struct World {
 pub(crate) struct Prepared {
     verifier: Digest,
     registration: Option<Registration>,
+    state: Option<NodeState>,
     cluster: Option<Cluster>,
     references: Vec<Reference>,
     policy: Option<Policy>,
@@ -135,6 +139,7 @@ impl World {
             on_the_way: |_| (),
             pods: (0..count).map(|index| Pod::payment_api(index, &verifier, NOW)).collect(),
             registered: Some(node_a()),
+            state: None,
             cluster: Some(cluster()),
             policy: Some(reviewed(&verifier)),
             secrets: SECRETS.map(secret).to_vec(),
@@ -184,6 +189,7 @@ impl World {
         Prepared {
             verifier: self.verifier,
             registration: self.registered.clone().map(Registration::new),
+            state: self.state.clone(),
             cluster: self.cluster.clone().map(|record| Cluster::new(record).unwrap()),
             references: self.references.iter().map(|text| Reference::parse(text).unwrap()).collect(),
             policy: self.policy.as_deref().map(|text| Policy::parse(text, &PolicyLimits::DEFAULT).unwrap()),
@@ -205,6 +211,7 @@ impl World {
             now: self.now,
             challenge_issued: run.batch.needs().challenge.issued_under(&mac_key(OUR_MAC)),
             node: self.registered.as_ref().map(NodeRecord::encode),
+            state: self.state.as_ref().map(NodeState::encode),
             cluster: self.cluster.as_ref().map(ClusterRecord::encode),
             policy: self.policy.clone(),
             references: self.references.iter().map(|text| ("golden".to_owned(), text.clone())).collect(),
@@ -221,6 +228,7 @@ impl Prepared {
             now,
             challenge_issued: batch.needs().challenge.issued_under(&mac_key(OUR_MAC)),
             registration: self.registration.as_ref(),
+            state: self.state.as_ref(),
             cluster: self.cluster.as_ref(),
             references: &self.references,
             replayed,
@@ -263,6 +271,7 @@ pub(crate) fn node_a() -> NodeRecord {
         root: "swtpm".to_owned(),
         root_kind: RootKind::Test,
         approved: true,
+        quarantined: String::new(),
     }
 }
 

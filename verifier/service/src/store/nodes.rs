@@ -36,6 +36,7 @@ fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
             root: row.try_get("root")?,
             root_kind: kind.ok_or_else(|| sqlx::Error::Decode("nodes.root_kind: wanted production or test".into()))?,
             approved: row.try_get("approved")?,
+            quarantined: row.try_get("quarantined")?,
         },
         ak_name: row.try_get("ak_name")?,
         enrolled: unsigned(row.try_get("enrolled")?),

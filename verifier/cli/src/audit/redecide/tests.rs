@@ -26,8 +26,17 @@ fn refusal() -> (Entry, Objects) {
     let evidence = Evidence { node, profile: "tpm".to_owned(), boot_id: "boot".to_owned(), pod_log, parts: Vec::new() };
     let challenge = challenge.issue(&MacKey::new([2; 32].into()));
     let exchange = Exchange::new(challenge, evidence.encode(), vec![b"no leaf".to_vec()], Vec::new()).encode();
-    let shared =
-        Shared { exchange, verifier, now: 30, challenge_issued: true, node: None, cluster: None, policy: None, references: Vec::new() };
+    let shared = Shared {
+        exchange,
+        verifier,
+        now: 30,
+        challenge_issued: true,
+        node: None,
+        state: None,
+        cluster: None,
+        policy: None,
+        references: Vec::new(),
+    };
     let parts = shared.into_objects().into_iter().chain(OfLeaf::new(0, &[3; 32], &[]).into_objects());
     let mut objects: Objects = parts.map(|(role, bytes)| (role.to_owned(), bytes)).collect();
     let placeholder = Explanation::of_checks("refused", "", "", &[]);
