@@ -4,7 +4,7 @@
 
 use podseal_protocol::{
     Digest, Leaf, Limits, Purpose,
-    binding::{BindingInputs, binding},
+    binding::{BindingInputs, PodLogHead, binding},
     evidence::Part,
     key::PublicKey,
     pod_log::REGISTER,
@@ -15,8 +15,9 @@ use crate::{
     challenge::{ChallengeExpectations, appraise_challenge},
     check::{Check, Checks, Rule, Verdict, first_obstacle, worst},
     claims::{Agent, Claim, Memory, NodeClaims, WorkloadClaims},
+    continuity::{self, Collected, NodeState, appraise_continuity},
     eventlog::{self, LogError, ReplayedLog, appraise_log},
-    pod_log::{self, Judged, PodLogState, Presented},
+    pod_log::{self, Before, Judged, PodLogState, Presented},
     records::{ClusterRecord, NodeRecord},
     reference::{MeasuredBoot, Reference, appraise_boot},
     rules,
@@ -108,6 +109,8 @@ pub struct Context<'a> {
     pub challenge_issued: bool,
     /// Registration of the node that the evidence names.
     pub registration: Option<&'a Registration>,
+    /// Where that node's TPM stood when its evidence was appraised last.
+    pub state: Option<&'a NodeState>,
     /// The registered node's cluster.
     pub cluster: Option<&'a Cluster>,
     /// Reference values in force.
@@ -127,6 +130,7 @@ pub struct Appraisal {
     claims: Option<NodeClaims>,
     binding: Digest,
     leaves: Vec<LeafAppraisal>,
+    state: Option<NodeState>,
     replayed: Option<ReplayedLog>,
     pod_log: Option<PodLogState>,
 }
@@ -162,6 +166,18 @@ impl Appraisal {
     #[must_use]
     pub fn leaves(&self) -> &[LeafAppraisal] {
         &self.leaves
+    }
+
+    /// Where the node's TPM stands now: what its next evidence is compared with. None where it went back, or nothing was signed.
+    #[must_use]
+    pub fn state(&self) -> Option<&NodeState> {
+        self.state.as_ref()
+    }
+
+    /// How the TPM went back, where a registered node's own evidence says that it did: the node has to be put in quarantine.
+    #[must_use]
+    pub fn fork(&self) -> Option<&Check> {
+        self.node.iter().find(|check| is_fork(check)).filter(|_| self.attributable())
     }
 
     /// The replay of the boot log, where it had to be made and the request is a registered node's own: worth keeping for
@@ -246,13 +262,26 @@ pub fn appraise(batch: &Unverified, context: &Context<'_>) -> Appraisal {
     if presented.is_some() {
         checks.also_owing(&pod_log::rules::RULES);
     }
-    let machine = registration.and_then(|r| machine(batch, r, &binding, Logs { boot: log, pod: presented }, context, &mut checks));
+    let quoted = registration.and_then(|r| quoted(batch, r, &binding, presented.is_some(), &mut checks));
+    let went = quoted.as_ref().and_then(|quote| {
+        let challenged = batch.challenge.fields().issued;
+        let collected = Collected { quote, pod_log: batch.evidence.pod_log, challenged, now: context.now };
+        appraise_continuity(context.state, &collected, &mut checks)
+    });
+    let logs = Logs { boot: log, pod: presented, through: went.as_ref().and_then(|now| context.state?.pod_log_of(now)) };
+    let machine = registration.zip(quoted).and_then(|(r, quoted)| machine(r, &quoted, boot_log(batch), logs, context, &mut checks));
     let (claims, judged) = machine.map_or((None, presented.map(|_| Judged::default())), |(claims, judged)| (Some(claims), judged));
     let node = checks.finish();
     let claims = claims.filter(|_| worst(&node) == Verdict::Pass);
     let leaves = batch.leaves.iter().map(|leaf| appraise_leaf(leaf, batch, judged.as_ref(), context)).collect();
     let pod_log = judged.and_then(Judged::into_state);
-    Appraisal { node, claims, binding, leaves, replayed: replayed.and_then(Result::ok), pod_log }
+    let state = went.filter(|_| !node.iter().any(is_fork)).map(|state| state.and(pod_log.as_ref().map(PodLogState::head)));
+    Appraisal { node, claims, binding, leaves, state, replayed: replayed.and_then(Result::ok), pod_log }
+}
+
+/// Whether this is a step that a copy of a TPM fails.
+fn is_fork(check: &Check) -> bool {
+    check.verdict == Verdict::Fail && continuity::FORKS.iter().any(|rule| std::ptr::eq(check.rule, *rule))
 }
 
 fn inputs<'a>(batch: &'a Unverified, context: &Context<'_>, signer: &'a [u8]) -> BindingInputs<'a> {
@@ -278,40 +307,45 @@ fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks
     checks.record(&rules::NODE_ENROLLED, record.node == *node, record.node.clone(), node.clone());
     let state = if record.approved { "approved" } else { "pending" };
     checks.record(&rules::NODE_APPROVED, record.approved, "approved", state);
+    let free = record.quarantined.is_empty();
+    checks.record(&rules::NODE_QUARANTINE, free, "no quarantine", if free { "none".to_owned() } else { record.quarantined.clone() });
     let profile = &batch.evidence.profile;
     checks.record(&rules::NODE_PROFILE, record.profile == *profile && profile == PROFILE_TPM, record.profile.clone(), profile.clone());
     checks.absorb(registration.ak_checks.clone());
+    checks.also_owing(&quote::RULES);
+    checks.also_owing(&continuity::RULES);
+    checks.also_owing(&eventlog::RULES);
     Some(registration)
 }
 
-/// The logs of one boot: what was replayed of the firmware's, and the node's own as it came.
+/// The logs of one boot: what was replayed of the firmware's, the node's own as it came, and through which point that has to lead.
 #[derive(Clone, Copy)]
 struct Logs<'a> {
     boot: Option<Result<&'a ReplayedLog, &'a LogError>>,
     pod: Option<Presented<'a>>,
+    through: Option<PodLogHead>,
 }
 
-/// Quote, boot log, reference values and pod log, each resting on the one before.
+/// Boot log, reference values and pod log, each resting on the quote and the one before.
 fn machine(
-    batch: &Unverified,
     registration: &Registration,
-    binding: &Digest,
+    quoted: &QuoteFacts,
+    log_bytes: Option<&[u8]>,
     logs: Logs<'_>,
     context: &Context<'_>,
     checks: &mut Checks,
 ) -> Option<(NodeClaims, Option<Judged>)> {
-    checks.also_owing(&quote::RULES);
-    checks.also_owing(&eventlog::RULES);
-    let registers = logs.pod.map_or(PcrSet::of(QUOTED_REGISTERS), |_| PcrSet::of(QUOTED_REGISTERS)?.with(REGISTER))?;
-    let quoted = quoted(batch, registration.ak.as_ref()?, binding, registers, checks)?;
     let Some(log) = logs.boot else {
         checks.not_appraised(&eventlog::LOG_WELL_FORMED, "the evidence has no boot log");
         return None;
     };
-    let log = appraise_log(log, &quoted, checks)?;
-    let measured = MeasuredBoot { quote: &quoted, log: Some(&log), log_bytes: boot_log(batch).unwrap_or_default() };
+    let log = appraise_log(log, quoted, checks)?;
+    let measured = MeasuredBoot { quote: quoted, log: Some(&log), log_bytes: log_bytes.unwrap_or_default() };
     let boot = appraise_boot(context.references, measured, context.now, &context.limits, checks);
-    let judged = logs.pod.map(|presented| pod_log::judge(&presented, &quoted, &log, context.pod_log, &context.limits, checks));
+    let judged = logs.pod.map(|presented| {
+        let before = Before { kept: context.pod_log, through: logs.through };
+        pod_log::judge(&presented, quoted, &log, before, &context.limits, checks)
+    });
     let record = &registration.record;
     let claims = NodeClaims {
         node: record.node.clone(),
@@ -337,7 +371,10 @@ fn boot_log(batch: &Unverified) -> Option<&[u8]> {
     })
 }
 
-fn quoted(batch: &Unverified, ak: &AkPublic, binding: &Digest, registers: PcrSet, checks: &mut Checks) -> Option<QuoteFacts> {
+fn quoted(batch: &Unverified, registration: &Registration, binding: &Digest, pod_log: bool, checks: &mut Checks) -> Option<QuoteFacts> {
+    let ak = registration.ak.as_ref()?;
+    let boot = PcrSet::of(QUOTED_REGISTERS);
+    let registers = if pod_log { boot?.with(REGISTER)? } else { boot? };
     let part = batch.evidence.parts.iter().find_map(|part| match part {
         Part::TpmQuote { attest, signature, pcrs } => Some((attest, signature, pcrs)),
         Part::BootLog(_) | Part::PodLog { .. } => None,

@@ -190,6 +190,7 @@ pub fn appraise_join(join: &Join, challenge: &ReceivedChallenge, context: &Conte
             root: ek.root().to_owned(),
             root_kind: ek.kind(),
             approved: context.token != TokenFound::NotGiven,
+            quarantined: String::new(),
         };
         Candidate { record, ek, ak }
     });

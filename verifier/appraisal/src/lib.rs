@@ -6,6 +6,7 @@ mod challenge;
 pub mod check;
 pub mod checkpoint;
 pub mod claims;
+pub mod continuity;
 pub mod decision;
 pub mod enrolment;
 pub mod entry;

@@ -11,6 +11,7 @@ use crate::{
     appraiser::{Appraisal, Cluster, Context, LeafAppraisal, Registration, appraise},
     batch::Unverified,
     claims::{NodeClaims, WorkloadClaims},
+    continuity::NodeState,
     decision::{Decision, decide},
     entry::{Entry, EntryKind},
     explanation::Explanation,
@@ -36,6 +37,8 @@ pub mod role {
     pub const LEAF: &str = "leaf";
     /// The node's registration.
     pub const NODE: &str = "node";
+    /// Where the node's TPM stood before; absent for its first evidence.
+    pub const NODE_STATE: &str = "node-state";
     /// The cluster's issuer and keys.
     pub const CLUSTER: &str = "cluster";
     /// The policy's text.
@@ -54,6 +57,8 @@ pub mod role {
     pub const CHANGE: &str = "change";
     /// The reference set that was applied.
     pub const REFERENCE: &str = "reference";
+    /// Why an administrator did it.
+    pub const REASON: &str = "reason";
     /// The request by which a node was enrolled.
     pub const JOIN: &str = "join";
 }
@@ -71,6 +76,8 @@ pub struct Shared {
     pub challenge_issued: bool,
     /// [`NodeRecord`] of the node, where there was one.
     pub node: Option<Vec<u8>>,
+    /// [`NodeState`] before this evidence, where there was one.
+    pub state: Option<Vec<u8>>,
     /// [`ClusterRecord`] of its cluster, where there was one.
     pub cluster: Option<Vec<u8>>,
     /// The policy's text, where there was one.
@@ -91,6 +98,7 @@ impl Shared {
             Encoder::message(REFERENCES_DOMAIN, 2).list(&self.references, |e, (name, text)| e.array(2).text(name).text(text)).finish();
         let mut objects = vec![(role::EXCHANGE, self.exchange), (role::DECISION, decision), (role::REFERENCES, references)];
         objects.extend(self.node.map(|bytes| (role::NODE, bytes)));
+        objects.extend(self.state.map(|bytes| (role::NODE_STATE, bytes)));
         objects.extend(self.cluster.map(|bytes| (role::CLUSTER, bytes)));
         objects.extend(self.policy.map(|text| (role::POLICY, text.into_bytes())));
         objects.extend(self.pod_log.map(|bytes| (role::POD_LOG_STATE, bytes)));
@@ -116,6 +124,7 @@ impl Shared {
             now,
             challenge_issued,
             node: objects.get(role::NODE).cloned(),
+            state: objects.get(role::NODE_STATE).cloned(),
             cluster: objects.get(role::CLUSTER).cloned(),
             policy: policy.transpose()?,
             references,
@@ -168,6 +177,7 @@ fn object<'a>(objects: &'a BTreeMap<String, Vec<u8>>, role: &'static str) -> Res
 fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result<Appraisal, RecheckError> {
     let node = shared.node.as_deref().map(|bytes| NodeRecord::decode(bytes, limits)).transpose()?;
     let registration = node.map(Registration::new);
+    let state = shared.state.as_deref().map(|bytes| NodeState::decode(bytes, limits)).transpose()?;
     let cluster = shared.cluster.as_deref().map(|bytes| ClusterRecord::decode(bytes, limits)).transpose()?;
     let cluster = cluster.map(Cluster::new).transpose().map_err(|_| RecheckError::Cluster)?;
     let pod_log = shared.pod_log.as_deref().map(|bytes| PodLogState::decode(bytes, limits)).transpose()?;
@@ -177,6 +187,7 @@ fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result
         now: shared.now,
         challenge_issued: shared.challenge_issued,
         registration: registration.as_ref(),
+        state: state.as_ref(),
         cluster: cluster.as_ref(),
         references: &references.map_err(|_| RecheckError::References)?,
         replayed: None,

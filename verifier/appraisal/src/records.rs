@@ -32,13 +32,15 @@ pub struct NodeRecord {
     pub root_kind: RootKind,
     /// An administrator, or a join token that one issued, has let it in.
     pub approved: bool,
+    /// Why nothing is released to it for now; empty where it is not in quarantine.
+    pub quarantined: String,
 }
 
 impl NodeRecord {
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        Encoder::message(NODE_DOMAIN, 10)
+        Encoder::message(NODE_DOMAIN, 11)
             .text(&self.node)
             .text(&self.cluster)
             .text(&self.node_uid)
@@ -48,6 +50,7 @@ impl NodeRecord {
             .text(&self.root)
             .text(self.root_kind.as_str())
             .uint(u64::from(self.approved))
+            .text(&self.quarantined)
             .finish()
     }
 
@@ -56,7 +59,7 @@ impl NodeRecord {
     /// # Errors
     /// [`Malformed`] when it is not in its canonical form.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        let mut d = Decoder::message(bytes, NODE_DOMAIN, 10, limits)?;
+        let mut d = Decoder::message(bytes, NODE_DOMAIN, 11, limits)?;
         let record = Self {
             node: d.text("node.name", limits.text)?.to_owned(),
             cluster: d.text("node.cluster", limits.text)?.to_owned(),
@@ -71,6 +74,7 @@ impl NodeRecord {
                 kind.ok_or(Malformed { item: "node.root_kind", at, problem: Problem::WrongValue })?
             },
             approved: d.uint_up_to("node.approved", 1)? == 1,
+            quarantined: d.text("node.quarantined", limits.text)?.to_owned(),
         };
         d.end("node")?;
         Ok(record)

@@ -45,6 +45,12 @@ pub static NODE_ENROLLED: Rule = Rule {
 /// It was let in.
 pub static NODE_APPROVED: Rule =
     Rule { name: "node.approved", spec: "docs/ARCHITECTURE.md, nodes", remedy: "Approve the node: podseal node approve NODE." };
+/// It is not in quarantine.
+pub static NODE_QUARANTINE: Rule = Rule {
+    name: "node.quarantine",
+    spec: "docs/ARCHITECTURE.md, nodes",
+    remedy: "See why (podseal node show NODE), end the reason, then: podseal node release NODE.",
+};
 /// The evidence is of the registered kind.
 pub static NODE_PROFILE: Rule = Rule {
     name: "node.profile",
@@ -61,6 +67,7 @@ pub static NODE: &[&Rule] = &[
     &CHALLENGE_NODE,
     &NODE_ENROLLED,
     &NODE_APPROVED,
+    &NODE_QUARANTINE,
     &NODE_PROFILE,
     &quote::QUOTE_SIGNATURE,
 ];

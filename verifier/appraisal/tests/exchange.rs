@@ -3,6 +3,8 @@
 
 #[path = "exchange/challenge.rs"]
 mod challenge;
+#[path = "exchange/continuity.rs"]
+mod continuity;
 #[path = "exchange/enrolment.rs"]
 mod enrolment;
 #[path = "exchange/honest.rs"]

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use jiff::SignedDuration;
-use podseal_wire::{Empty, JoinTokenRequest, Name, Node};
+use podseal_wire::{Empty, Holding, JoinTokenRequest, Name, Node, NodeReason};
 use serde::Serialize;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 /// Longest life of a join token, in seconds.
 const LONGEST: u64 = 86_400;
 
-/// Nodes: join-token, list, approve, show
+/// Nodes: join-token, list, approve, show, quarantine, release
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
     /// Make a token with which one node can join, once; whoever holds it can
@@ -36,8 +36,21 @@ pub(crate) enum NodeCommand {
         /// Its name
         name: String,
     },
-    /// Show one node
+    /// Show one node: its keys, where its TPM stood last, why it is in quarantine, and which secrets it may hold
     Show {
+        /// Its name
+        name: String,
+    },
+    /// Release nothing more to a node
+    Quarantine {
+        /// Its name
+        name: String,
+        /// Why; stands in the log and in every refusal's explanation
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Let a node out of quarantine; wherever its TPM stands then, it goes on from there
+    Release {
         /// Its name
         name: String,
     },
@@ -70,6 +83,28 @@ struct NodeView {
     ak_name: String,
     enrolled: Option<String>,
     last_seen: Option<String>,
+    quarantined: String,
+    tpm: Option<TpmView>,
+    holdings: Vec<HoldingView>,
+}
+
+#[derive(Debug, Serialize)]
+struct TpmView {
+    reset_count: u32,
+    restart_count: u32,
+    clock_ms: u64,
+    pod_log_length: u64,
+    pod_log_head: String,
+    appraised: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct HoldingView {
+    secret: String,
+    version: u64,
+    workload: String,
+    released: Option<String>,
+    audit_id: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,7 +126,24 @@ impl From<Node> for NodeView {
             ak_name: output::hex(&node.ak_name),
             enrolled: output::time(node.enrolled),
             last_seen: output::time(node.last_seen),
+            quarantined: node.quarantined,
+            tpm: node.tpm.map(|tpm| TpmView {
+                reset_count: tpm.reset_count,
+                restart_count: tpm.restart_count,
+                clock_ms: tpm.clock,
+                pod_log_length: tpm.pod_log_length,
+                pod_log_head: output::hex(&tpm.pod_log_head),
+                appraised: output::time(tpm.appraised),
+            }),
+            holdings: node.holdings.into_iter().map(HoldingView::from).collect(),
         }
+    }
+}
+
+impl From<Holding> for HoldingView {
+    fn from(holding: Holding) -> Self {
+        let Holding { audit_id, secret, version, workload, released } = holding;
+        Self { secret, version, workload, released: output::time(released), audit_id }
     }
 }
 
@@ -132,6 +184,16 @@ impl NodeCommand {
                 let changed = Changed { name, change: change.into() };
                 context.format.print(&changed, |c| format!("node {} approved; {}", c.name, c.change))?;
             }
+            Self::Quarantine { name, why } => {
+                let change = session.client.quarantine_node(NodeReason { name: name.clone(), why }).await?.into_inner();
+                let changed = Changed { name, change: change.into() };
+                context.format.print(&changed, |c| format!("node {} in quarantine; {}", c.name, c.change))?;
+            }
+            Self::Release { name } => {
+                let change = session.client.release_node(Name { name: name.clone() }).await?.into_inner();
+                let changed = Changed { name, change: change.into() };
+                context.format.print(&changed, |c| format!("node {} out of quarantine; {}", c.name, c.change))?;
+            }
             Self::Show { name } => {
                 let node = session.client.get_node(Name { name }).await?.into_inner();
                 context.format.print(&NodeView::from(node), node_text)?;
@@ -142,7 +204,7 @@ impl NodeCommand {
 }
 
 fn node_text(node: &NodeView) -> String {
-    output::pairs(&[
+    let mut pairs = vec![
         ("name", node.name.clone()),
         ("cluster", node.cluster.clone()),
         ("state", node.state.clone()),
@@ -153,7 +215,27 @@ fn node_text(node: &NodeView) -> String {
         ("AK name", node.ak_name.clone()),
         ("enrolled", node.enrolled.clone().unwrap_or_default()),
         ("last seen", node.last_seen.clone().unwrap_or_else(|| "never".to_owned())),
-    ])
+    ];
+    if !node.quarantined.is_empty() {
+        pairs.push(("quarantined", node.quarantined.clone()));
+    }
+    if let Some(tpm) = &node.tpm {
+        let appraised = tpm.appraised.as_deref().unwrap_or("an unknown time");
+        let counts = format!("reset {}, restart {}, clock {} ms, at {appraised}", tpm.reset_count, tpm.restart_count, tpm.clock_ms);
+        pairs.push(("TPM", counts));
+        if tpm.pod_log_length > 0 {
+            pairs.push(("pod log", format!("{} records, head {}", tpm.pod_log_length, output::short(&tpm.pod_log_head))));
+        }
+    }
+    let mut text = output::pairs(&pairs);
+    if !node.holdings.is_empty() {
+        let row = |h: &HoldingView| {
+            [format!("{}@{}", h.secret, h.version), h.workload.clone(), h.released.clone().unwrap_or_default(), h.audit_id.clone()]
+        };
+        text.push_str("\n\nReleased since its last reset, so perhaps in its memory, newest first:\n");
+        text.push_str(&table(["SECRET", "WORKLOAD", "RELEASED", "AUDIT ID"], node.holdings.iter().map(row)));
+    }
+    text
 }
 
 #[cfg(test)]

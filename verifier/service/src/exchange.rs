@@ -10,6 +10,7 @@ use podseal_appraisal::{
     appraiser::{Appraisal, Context, LeafAppraisal, Registration, appraise},
     batch::Unverified,
     check::{Check, Checks},
+    continuity::NodeState,
     decision::{Decision, Grant, decide},
     explanation::Explanation,
     pod_log::PodLogState,
@@ -36,6 +37,7 @@ use crate::{
     store::{
         Store,
         challenges::{self, Spend},
+        node_state::{self, Standing},
         secrets::{self, ValueError},
     },
 };
@@ -126,6 +128,7 @@ struct Appraised {
     generation: Arc<Generation>,
     registration: Option<Arc<Registration>>,
     pod_log: Option<Arc<PodLogState>>,
+    standing: Option<Standing>,
     challenge_issued: bool,
     now: u64,
 }
@@ -185,7 +188,8 @@ impl Exchanges {
     async fn appraise(&self, batch: Arc<Unverified>, pod_log: Option<Arc<PodLogState>>) -> Result<Appraised, ExchangeError> {
         let generation = self.in_force.current().await?;
         let node = batch.needs().node.to_owned();
-        let registration = generation.registration(&self.store, &node).await?;
+        let standing = node_state::standing(self.store.readers(), &node).await?;
+        let registration = standing.as_ref().map(|standing| self.in_force.registration(&standing.record));
         let challenge_issued = challenge::is_ours(&self.keys, batch.needs().challenge);
         let kept = self.in_force.replayed(&node);
         let (verifier, limits, now) = (*self.keys.verifier(), self.limits, clock::now());
@@ -196,6 +200,7 @@ impl Exchanges {
                     now,
                     challenge_issued,
                     registration: registration.as_deref(),
+                    state: standing.as_ref().and_then(|standing| standing.state.as_ref()),
                     cluster: registration.as_ref().and_then(|r| generation.clusters.get(&r.record().cluster)),
                     references: &generation.references,
                     replayed: kept.as_deref(),
@@ -203,7 +208,7 @@ impl Exchanges {
                     limits,
                 };
                 let appraisal = appraise(&batch, &context);
-                Appraised { appraisal, batch, generation, registration, pod_log, challenge_issued, now }
+                Appraised { appraisal, batch, generation, registration, pod_log, standing, challenge_issued, now }
             })
             .await?;
         if let Some(log) = appraised.appraisal.take_replayed() {
@@ -271,6 +276,7 @@ impl Exchanges {
             now: appraised.now,
             challenge_issued: appraised.challenge_issued,
             node: record.map(|r| r.encode()),
+            state: appraised.standing.as_ref().and_then(|standing| standing.state.as_ref()).map(NodeState::encode),
             cluster: record.and_then(|r| generation.clusters.get(&r.cluster)).map(|c| c.record().encode()),
             policy: generation.policy.as_ref().map(|(_, text)| text.clone()),
             references: generation.reference_texts.clone(),
@@ -284,13 +290,16 @@ impl Exchanges {
                 own.push((role::EXPLANATION, told.explanation.encode()));
                 let mut objects = self.committer.archived(own).await?;
                 objects.extend_from_slice(&shared);
-                leaves.push(PendingLeaf { leaf: told.leaf, audit_id: told.audit_id.clone(), objects, result });
+                let (audit_id, workload) = (told.audit_id.clone(), told.explanation.workload.clone());
+                leaves.push(PendingLeaf { leaf: told.leaf, audit_id, workload, objects, result });
             }
             all.push(told);
         }
         let pending = Pending {
             generation: generation.number,
             node: appraised.batch.needs().node.to_owned(),
+            standing: appraised.standing.clone(),
+            state: went(&appraised.appraisal, &all),
             challenge: Spend::of(appraised.batch.needs().challenge),
             decided: appraised.now,
             leaves,
@@ -357,6 +366,17 @@ impl Exchanges {
     fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
         Ok(ExchangeReply { next_challenge: challenge::issue(&self.keys, Purpose::Release, node, clock::now())?, outcomes })
     }
+}
+
+/// What the evidence says about the node itself. A fork names the decision that says more.
+fn went(appraisal: &Appraisal, told: &[Told]) -> node_state::Outcome {
+    if let Some(state) = appraisal.state() {
+        return node_state::Outcome::Forward(state.clone());
+    }
+    let explained =
+        told.first().map_or_else(|| "an exchange without leaves".to_owned(), |first| format!("podseal explain {}", first.audit_id));
+    let fork = |check: &Check| format!("{}: found {}, wanted {}: {explained}", check.rule.name, check.found, check.expected);
+    appraisal.fork().map_or(node_state::Outcome::Nothing, |check| node_state::Outcome::Fork(fork(check)))
 }
 
 fn decide_leaf(

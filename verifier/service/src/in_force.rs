@@ -1,4 +1,4 @@
-//! What decisions rest on: policy, reference values, clusters and registrations of one generation, compiled once and kept.
+//! What decisions rest on: policy, reference values and clusters of one generation, and each node's registration, compiled once and kept.
 
 use std::{
     collections::HashMap,
@@ -10,6 +10,7 @@ use podseal_appraisal::{
     eventlog::ReplayedLog,
     pod_log::PodLogState,
     policy::{Policy, PolicyError, PolicyLimits},
+    records::NodeRecord,
     reference::{Reference, ReferenceError},
 };
 use thiserror::Error;
@@ -18,11 +19,11 @@ use tokio::sync::RwLock;
 use crate::store::{
     Store, clusters,
     documents::{self, Kind},
-    nodes, state,
+    state,
 };
 
-/// Nodes of whose logs the replay is kept.
-const KEPT_LOGS: usize = 1024;
+/// Nodes of which something is kept.
+const KEPT: usize = 1024;
 
 /// Why nothing can be decided.
 #[derive(Debug, Error)]
@@ -59,7 +60,6 @@ pub struct Generation {
     pub reference_texts: Vec<(String, String)>,
     /// Clusters by id.
     pub clusters: HashMap<String, Cluster>,
-    nodes: Mutex<HashMap<String, Arc<Registration>>>,
 }
 
 impl Generation {
@@ -82,31 +82,16 @@ impl Generation {
             references: documents.iter().map(|d| Reference::parse(&d.text)).collect::<Result<_, _>>()?,
             reference_texts: documents.into_iter().map(|d| (d.name, d.text)).collect(),
             clusters,
-            nodes: Mutex::default(),
         })
-    }
-
-    /// The registration of a node, prepared once. A row that is newer than this generation does no harm: the committer refuses then.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn registration(&self, store: &Store, node: &str) -> Result<Option<Arc<Registration>>, sqlx::Error> {
-        let kept = || self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = kept().get(node).cloned() {
-            return Ok(Some(found));
-        }
-        let Some(stored) = nodes::get(store.readers(), node).await? else { return Ok(None) };
-        let registration = Arc::new(Registration::new(stored.record));
-        kept().insert(node.to_owned(), Arc::clone(&registration));
-        Ok(Some(registration))
     }
 }
 
-/// The newest generation, and what the logs of each node came to.
+/// The newest generation, and what is known of each node: its prepared registration, and what its logs came to.
 #[derive(Debug)]
 pub struct InForce {
     store: Store,
     newest: RwLock<Option<Arc<Generation>>>,
+    registrations: Mutex<HashMap<String, Arc<Registration>>>,
     logs: Mutex<HashMap<String, Arc<ReplayedLog>>>,
     pod_logs: Mutex<HashMap<String, Arc<PodLogState>>>,
 }
@@ -115,7 +100,7 @@ impl InForce {
     /// Loads nothing yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, newest: RwLock::default(), logs: Mutex::default(), pod_logs: Mutex::default() }
+        Self { store, newest: RwLock::default(), registrations: Mutex::default(), logs: Mutex::default(), pod_logs: Mutex::default() }
     }
 
     /// The generation that the store is at.
@@ -136,6 +121,17 @@ impl InForce {
         Ok(loaded)
     }
 
+    /// A node's registration, prepared once for each record of it.
+    #[must_use]
+    pub fn registration(&self, record: &NodeRecord) -> Arc<Registration> {
+        if let Some(kept) = of_node(&self.registrations, &record.node).filter(|kept| kept.record() == record) {
+            return kept;
+        }
+        let prepared = Arc::new(Registration::new(record.clone()));
+        keep(&self.registrations, &record.node, Arc::clone(&prepared));
+        prepared
+    }
+
     /// The kept replay of a node's boot log.
     #[must_use]
     pub fn replayed(&self, node: &str) -> Option<Arc<ReplayedLog>> {
@@ -144,7 +140,7 @@ impl InForce {
 
     /// Keeps a replay for the next exchange of that node.
     pub fn keep(&self, node: &str, log: ReplayedLog) {
-        keep(&self.logs, node, log);
+        keep(&self.logs, node, Arc::new(log));
     }
 
     /// What a node's pod log came to in the newest exchange that proved it.
@@ -155,7 +151,7 @@ impl InForce {
 
     /// Keeps what a pod log came to for the next exchange of that node, which need not send it again.
     pub fn keep_pod_log(&self, node: &str, state: PodLogState) {
-        keep(&self.pod_logs, node, state);
+        keep(&self.pod_logs, node, Arc::new(state));
     }
 }
 
@@ -163,10 +159,10 @@ fn of_node<T>(kept: &Mutex<HashMap<String, Arc<T>>>, node: &str) -> Option<Arc<T
     kept.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
 }
 
-fn keep<T>(kept: &Mutex<HashMap<String, Arc<T>>>, node: &str, value: T) {
+fn keep<T>(kept: &Mutex<HashMap<String, Arc<T>>>, node: &str, value: Arc<T>) {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.len() >= KEPT_LOGS && !kept.contains_key(node) {
+    if kept.len() >= KEPT && !kept.contains_key(node) {
         kept.clear();
     }
-    kept.insert(node.to_owned(), Arc::new(value));
+    kept.insert(node.to_owned(), value);
 }

@@ -6,6 +6,7 @@ pub mod documents;
 pub mod keys;
 pub mod log;
 pub mod mutation;
+pub mod node_state;
 pub mod nodes;
 pub mod secrets;
 pub mod state;
@@ -139,6 +140,7 @@ fn migrator() -> Migrator {
         (5, "secrets", include_str!("../migrations/5_secrets.sql")),
         (6, "documents", include_str!("../migrations/6_documents.sql")),
         (7, "log", include_str!("../migrations/7_log.sql")),
+        (8, "node state", include_str!("../migrations/8_node_state.sql")),
     ];
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

@@ -10,7 +10,7 @@ use podseal_protocol::{
 };
 
 use super::{
-    replay::{ReplayError, replay},
+    replay::{ReplayError, replay_through},
     rules,
     state::PodLogState,
 };
@@ -45,6 +45,15 @@ impl<'a> Presented<'a> {
     }
 }
 
+/// What is known of the log from earlier evidence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before<'a> {
+    /// What it came to, if that was kept.
+    pub(crate) kept: Option<&'a PodLogState>,
+    /// Where it stood in this boot.
+    pub(crate) through: Option<PodLogHead>,
+}
+
 /// What became of a presented log: there is a state only where every check of it passed.
 #[derive(Debug, Default)]
 pub(crate) struct Judged(Option<PodLogState>);
@@ -60,7 +69,7 @@ pub(crate) fn judge(
     presented: &Presented<'_>,
     quote: &QuoteFacts,
     boot: &BootLog<'_>,
-    kept: Option<&PodLogState>,
+    before: Before<'_>,
     limits: &Limits,
     checks: &mut Checks,
 ) -> Judged {
@@ -68,8 +77,8 @@ pub(crate) fn judge(
         checks.not_appraised(&rules::WELL_FORMED, "the evidence says where its pod log stands, and brings no records");
         return Judged::default();
     };
-    let kept = kept.filter(|state| state.boot_id() == presented.boot_id);
-    let replayed = replay(kept, from, records, limits);
+    let kept = before.kept.filter(|state| state.boot_id() == presented.boot_id);
+    let replayed = replay_through(before.through, kept, from, records, limits);
     let fits = !matches!(replayed, Err(ReplayError::Resend { .. }));
     let ends =
         kept.map_or_else(|| "none of this boot is kept".to_owned(), |state| format!("number {} of the kept log", state.head().length));
@@ -79,6 +88,13 @@ pub(crate) fn judge(
         format!("records from number 0, or from where one ends that is kept: {ends}"),
         format!("from {from}"),
     ) {
+        return Judged::default();
+    }
+    let one = !matches!(replayed, Err(ReplayError::Elsewhere { .. }));
+    let stood =
+        before.through.map_or_else(|| "first seen in this boot".to_owned(), |head| format!("{} after {} records", head.head, head.length));
+    let found = if one { "it does".to_owned() } else { replayed.as_ref().map_or_else(ToString::to_string, |_| String::new()) };
+    if !checks.record(&rules::ONE_PAST, one, format!("a log that goes on from where it stood: {stood}"), found) {
         return Judged::default();
     }
     Judged(begun(replayed, presented, checks).filter(|state| holds(state, presented, quote, boot, checks)))

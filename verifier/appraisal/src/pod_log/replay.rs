@@ -33,6 +33,16 @@ pub enum ReplayError {
     /// The first record is none that begins a log, or there is none.
     #[error("no first record that begins the log")]
     NotBegun,
+    /// They are another log than the one that led here before.
+    #[error("record {number} leads to {found}, and before it led to {wanted}")]
+    Elsewhere {
+        /// Of the record after which they differ.
+        number: u64,
+        /// What the register holds by these records.
+        found: Digest,
+        /// What it held before.
+        wanted: Digest,
+    },
     /// The log begins a second time.
     #[error("record {number} begins the log again")]
     BegunAgain {
@@ -46,20 +56,43 @@ pub enum ReplayError {
 /// # Errors
 /// [`ReplayError`].
 pub fn replay(state: Option<&PodLogState>, from: u64, records: &[u8], limits: &Limits) -> Result<PodLogState, ReplayError> {
+    replay_through(None, state, from, records, limits)
+}
+
+/// Replays, and demands that the log leads through where it stood before: an older one does not become another.
+///
+/// # Errors
+/// [`ReplayError`]; `Resend` also where the records begin after that point.
+pub(crate) fn replay_through(
+    through: Option<PodLogHead>,
+    state: Option<&PodLogState>,
+    from: u64,
+    records: &[u8],
+    limits: &Limits,
+) -> Result<PodLogState, ReplayError> {
     let mut state = match state.filter(|state| state.head.length == from) {
         _ if from == 0 => None,
         None => return Err(ReplayError::Resend { from }),
+        _ if through.is_some_and(|before| before.length < from) => return Err(ReplayError::Resend { from }),
         kept => kept.cloned(),
     };
+    if let Some(state) = &state {
+        leads_through(state.head, through)?;
+    }
     for record in Records::new(records, from, limits) {
         let (record, digest) = record?;
         let number = record.number;
         state = Some(match (state, record.event) {
-            (None, Event::Began { boot_id, register }) => begun(boot_id, register, &digest),
+            (None, Event::Began { boot_id, register }) => {
+                let state = begun(boot_id, register, &digest);
+                leads_through(state.head, through)?;
+                state
+            }
             (None, _) => return Err(ReplayError::NotBegun),
             (Some(_), Event::Began { .. }) => return Err(ReplayError::BegunAgain { number }),
             (Some(mut state), event) => {
                 state.head = state.head.and(&digest);
+                leads_through(state.head, through)?;
                 state.take(event);
                 if state.is_too_large() {
                     return Err(ReplayError::TooMany { number });
@@ -69,6 +102,13 @@ pub fn replay(state: Option<&PodLogState>, from: u64, records: &[u8], limits: &L
         });
     }
     state.ok_or(ReplayError::NotBegun)
+}
+
+fn leads_through(head: PodLogHead, through: Option<PodLogHead>) -> Result<(), ReplayError> {
+    match through.filter(|before| before.length == head.length && before.head != head.head) {
+        Some(before) => Err(ReplayError::Elsewhere { number: head.length.saturating_sub(1), found: head.head, wanted: before.head }),
+        None => Ok(()),
+    }
 }
 
 fn begun(boot_id: String, prior: Digest, digest: &Digest) -> PodLogState {

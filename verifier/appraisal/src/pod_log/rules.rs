@@ -8,6 +8,12 @@ pub static RESEND: Rule = Rule {
     spec: "docs/PROTOCOL.md, pod log",
     remedy: "Nothing to do: the node attester sends its pod log from the start by itself. A verifier that was started anew has none.",
 };
+/// The log of this boot has one past.
+pub static ONE_PAST: Rule = Rule {
+    name: "pod_log.one_past",
+    spec: "TCG TPM 2.0 Part 1, 17; docs/ARCHITECTURE.md, nodes",
+    remedy: "Two machines answer for this node, or its TPM was restored from a copy: find out which, then podseal node release.",
+};
 /// The records are what their encoding demands.
 pub static WELL_FORMED: Rule = Rule {
     name: "pod_log.well_formed",
@@ -34,7 +40,7 @@ pub static PRIOR: Rule = Rule {
 };
 
 /// What every pod log owes.
-pub static RULES: [&Rule; 5] = [&RESEND, &WELL_FORMED, &BOOT, &REGISTER, &PRIOR];
+pub static RULES: [&Rule; 6] = [&RESEND, &ONE_PAST, &WELL_FORMED, &BOOT, &REGISTER, &PRIOR];
 
 /// The log knows the container that asks.
 pub static CONTAINER: Rule = Rule {

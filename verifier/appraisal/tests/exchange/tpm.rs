@@ -60,6 +60,11 @@ pub(crate) struct Quote {
     pub(crate) hashed: Vec<Digest>,
     /// Values that are sent along.
     pub(crate) values: Vec<(u8, Digest)>,
+    /// Milliseconds.
+    pub(crate) clock: u64,
+    pub(crate) reset_count: u32,
+    pub(crate) restart_count: u32,
+    pub(crate) safe: bool,
 }
 
 impl Quote {
@@ -73,6 +78,10 @@ impl Quote {
             selections: vec![(SHA256, mask)],
             hashed: values.iter().map(|(_, value)| *value).collect(),
             values,
+            clock: 90_000,
+            reset_count: 7,
+            restart_count: 2,
+            safe: true,
         }
     }
 
@@ -80,9 +89,9 @@ impl Quote {
     pub(crate) fn attest(&self) -> Vec<u8> {
         let mut out = [&self.magic.to_be_bytes()[..], &self.kind.to_be_bytes(), &tpm2b(&[SHA256 as u8; 34])].concat();
         out.extend(tpm2b(&self.qualifying_data));
-        out.extend(90_000_u64.to_be_bytes());
-        out.extend([7_u32, 0].into_iter().flat_map(u32::to_be_bytes));
-        out.push(1);
+        out.extend(self.clock.to_be_bytes());
+        out.extend([self.reset_count, self.restart_count].into_iter().flat_map(u32::to_be_bytes));
+        out.push(u8::from(self.safe));
         out.extend(0x2019_1023_0016_3636_u64.to_be_bytes());
         out.extend(u32::try_from(self.selections.len()).unwrap().to_be_bytes());
         for (bank, mask) in &self.selections {

@@ -11,6 +11,7 @@ use podseal_appraisal::{
     appraiser::{Appraisal, Cluster, Context, QUOTED_REGISTERS, Registration, appraise},
     batch::Unverified,
     claims::RootKind,
+    continuity::NodeState,
     decision::{Decision, decide},
     eventlog::ReplayedLog,
     explanation::Explanation,
@@ -78,6 +79,8 @@ pub(crate) struct World {
     /// What the verifier kept of it.
     pub(crate) kept: Option<PodLogState>,
     pub(crate) registered: Option<NodeRecord>,
+    /// Where the node's TPM stood before.
+    pub(crate) state: Option<NodeState>,
     pub(crate) cluster: Option<ClusterRecord>,
     pub(crate) references: Vec<String>,
     pub(crate) policy: Option<String>,
@@ -89,6 +92,7 @@ pub(crate) struct World {
 pub(crate) struct Prepared {
     verifier: Digest,
     registration: Option<Registration>,
+    state: Option<NodeState>,
     cluster: Option<Cluster>,
     kept: Option<PodLogState>,
     references: Vec<Reference>,
@@ -146,6 +150,7 @@ impl World {
             pod_log: Some(NodeLog::default()),
             kept: None,
             registered: Some(node_a()),
+            state: None,
             cluster: Some(cluster()),
             policy: Some(reviewed(&verifier)),
             secrets: SECRETS.map(secret).to_vec(),
@@ -217,6 +222,7 @@ impl World {
         Prepared {
             verifier: self.verifier,
             registration: self.registered.clone().map(Registration::new),
+            state: self.state.clone(),
             cluster: self.cluster.clone().map(|record| Cluster::new(record).unwrap()),
             kept: self.kept.clone(),
             references: self.references.iter().map(|text| Reference::parse(text).unwrap()).collect(),
@@ -239,6 +245,7 @@ impl World {
             now: self.now,
             challenge_issued: run.batch.needs().challenge.issued_under(&mac_key(OUR_MAC)),
             node: self.registered.as_ref().map(NodeRecord::encode),
+            state: self.state.as_ref().map(NodeState::encode),
             cluster: self.cluster.as_ref().map(ClusterRecord::encode),
             policy: self.policy.clone(),
             references: self.references.iter().map(|text| ("golden".to_owned(), text.clone())).collect(),
@@ -256,6 +263,7 @@ impl Prepared {
             now,
             challenge_issued: batch.needs().challenge.issued_under(&mac_key(OUR_MAC)),
             registration: self.registration.as_ref(),
+            state: self.state.as_ref(),
             cluster: self.cluster.as_ref(),
             references: &self.references,
             replayed,
@@ -299,6 +307,7 @@ pub(crate) fn node_a() -> NodeRecord {
         root: "swtpm".to_owned(),
         root_kind: RootKind::Test,
         approved: true,
+        quarantined: String::new(),
     }
 }
 

@@ -6,8 +6,8 @@ use podseal_appraisal::{enrolment::is_node_name, explanation::Explanation as Exp
 use podseal_protocol::Digest;
 use podseal_wire::{
     Applied, Archive, AuditId, Change, Cluster, ClusterList, Document, DocumentList, Empty, Explanation, GenerateSecretRequest, JoinToken,
-    JoinTokenRequest, LogPage, LogRange, Name, Node, NodeList, PutSecretRequest, SecretList, SecretVersion, Verifier as Identity,
-    admin_server::Admin as Service,
+    JoinTokenRequest, LogPage, LogRange, Name, Node, NodeList, NodeReason, PutSecretRequest, SecretList, SecretVersion,
+    Verifier as Identity, admin_server::Admin as Service,
 };
 use tonic::{Code, Request, Response, Status};
 use tracing::info;
@@ -120,6 +120,16 @@ impl Service for AdminApi {
         let name = request.into_inner().name;
         known_form(is_node_name(&name), "node.name", &name, "the name of a node: see podseal node list")?;
         change(&self.0, &admin, Mutation::ApproveNode { name }).await.map(to_wire).map(Response::new)
+    }
+
+    async fn quarantine_node(&self, request: Request<NodeReason>) -> Result<Response<Change>, Status> {
+        let admin = admin(&request)?;
+        nodes::quarantine(&self.0, &admin, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn release_node(&self, request: Request<Name>) -> Result<Response<Change>, Status> {
+        let admin = admin(&request)?;
+        nodes::release(&self.0, &admin, request.into_inner().name).await.map(Response::new)
     }
 
     async fn apply_reference(&self, request: Request<Document>) -> Result<Response<Applied>, Status> {

@@ -30,6 +30,7 @@ use crate::{
         challenges::{self, Spend},
         log::Tail,
         mutation::{ChangeError, Mutation},
+        node_state::{self, Standing},
         nodes, secrets, state,
     },
 };
@@ -46,6 +47,8 @@ pub struct PendingLeaf {
     pub leaf: Digest,
     /// The one id of this decision.
     pub audit_id: String,
+    /// Who asks, in words.
+    pub workload: String,
     /// Digests of inputs and results, by role; archived.
     pub objects: Vec<(String, Digest)>,
     /// What is released; or the reason why nothing is.
@@ -59,6 +62,10 @@ pub struct Pending {
     pub generation: u64,
     /// The registered node.
     pub node: String,
+    /// How it stood when this was appraised: it is appraised anew when that is another now.
+    pub standing: Option<Standing>,
+    /// What its evidence says about that.
+    pub state: node_state::Outcome,
     /// The challenge to be spent.
     pub challenge: Spend,
     /// When it was decided, in seconds since 1970.
@@ -117,7 +124,7 @@ struct Change {
 type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
 
 enum Work {
-    Release(Pending, Reply<Committed>),
+    Release(Box<Pending>, Reply<Committed>),
     Change(Box<Change>, Reply<ChangeOutcome>),
 }
 
@@ -158,7 +165,7 @@ impl Committer {
     /// [`CommitError`]; then nothing was released.
     pub async fn release(&self, pending: Pending) -> Result<ReleaseOutcome, CommitError> {
         let decided = pending.decided;
-        match self.submit(|reply| Work::Release(pending, reply)).await? {
+        match self.submit(|reply| Work::Release(Box::new(pending), reply)).await? {
             Committed::Moved => Ok(ReleaseOutcome::Moved),
             Committed::Replayed => Ok(ReleaseOutcome::Replayed),
             Committed::Entries(logged) => {
@@ -323,6 +330,9 @@ async fn release(open: &mut SqliteConnection, log: &mut Tail, pending: &Pending)
     if state::generation(&mut *open).await? != pending.generation {
         return Ok(Written::Moved);
     }
+    if node_state::standing(&mut *open, &pending.node).await? != pending.standing {
+        return Ok(Written::Moved);
+    }
     let unspent = challenges::spend(open, &pending.challenge).await?;
     let mut checks = Checks::owing(&[&rules::CHALLENGE_REPLAYED]);
     if !checks.record(&rules::CHALLENGE_REPLAYED, unspent, "a challenge that was not used", if unspent { "one" } else { "used before" }) {
@@ -334,9 +344,11 @@ async fn release(open: &mut SqliteConnection, log: &mut Tail, pending: &Pending)
         let kind = match &leaf.result {
             Ok(sealed) => {
                 objects.push((role::CIPHERTEXT.to_owned(), sealed.ciphertext_digest()));
-                for secret in sealed.secrets() {
-                    secrets::released(open, secret).await?;
+                for released in sealed.secrets() {
+                    secrets::released(open, &released.request.secret).await?;
                 }
+                let holding = (leaf.audit_id.as_str(), leaf.workload.as_str(), pending.decided);
+                node_state::hold(open, &pending.node, holding, sealed.secrets()).await?;
                 EntryKind::Released
             }
             Err(_) => EntryKind::Refused,
@@ -345,5 +357,7 @@ async fn release(open: &mut SqliteConnection, log: &mut Tail, pending: &Pending)
         entries.push((log.append(open, &leaf.audit_id, &entry).await?, Digest::of(&entry)));
     }
     nodes::seen(open, &pending.node, pending.decided).await?;
+    let prior = pending.standing.as_ref().and_then(|standing| standing.state.as_ref());
+    node_state::keep(open, &pending.node, prior, &pending.state).await?;
     Ok(Written::Entries(entries))
 }

@@ -3,7 +3,7 @@
 use podseal_appraisal::decision::Grant;
 use podseal_protocol::{
     Digest,
-    delivery::SealContext,
+    delivery::{Released, SealContext},
     key::PublicKey,
     seal::{SealError, SecretFile, delivery_info, encode_secrets},
 };
@@ -81,9 +81,10 @@ impl Sealed {
         self.ciphertext.len() + self.context.aad().len() + REST_OF_A_DELIVERY
     }
 
-    /// Names of the secrets inside.
-    pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.context.secrets.iter().map(|released| released.request.secret.as_str())
+    /// The secrets inside.
+    #[must_use]
+    pub fn secrets(&self) -> &[Released] {
+        &self.context.secrets
     }
 }
 

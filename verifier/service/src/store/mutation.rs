@@ -14,7 +14,7 @@ use super::{
     challenges::Spend,
     clusters,
     documents::{self, Document},
-    nodes,
+    node_state, nodes,
     secrets::{self, SealedVersion},
     state,
 };
@@ -42,6 +42,18 @@ pub enum Mutation {
     EnrolNode(Enrolment),
     /// An administrator lets a pending node in.
     ApproveNode {
+        /// Its name.
+        name: String,
+    },
+    /// Nothing is released to a node until it is let out.
+    QuarantineNode {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// A node is let out of quarantine.
+    ReleaseNode {
         /// Its name.
         name: String,
     },
@@ -155,6 +167,8 @@ impl Mutation {
             Self::JoinToken(_) => "join-token",
             Self::EnrolNode(_) => "enrol-node",
             Self::ApproveNode { .. } => "approve-node",
+            Self::QuarantineNode { .. } => "quarantine-node",
+            Self::ReleaseNode { .. } => "release-node",
         }
     }
 
@@ -163,7 +177,8 @@ impl Mutation {
     pub fn subject(&self) -> &str {
         match self {
             Self::PutSecret(version) => &version.name,
-            Self::DeleteSecret { name } | Self::ApproveNode { name } => name,
+            Self::DeleteSecret { name } | Self::ApproveNode { name } | Self::ReleaseNode { name } => name,
+            Self::QuarantineNode { name, .. } => name,
             Self::ApplyPolicy(document) | Self::ApplyReference(document) => &document.name,
             Self::AddCluster(cluster) => &cluster.id,
             Self::JoinToken(token) => &token.node,
@@ -194,11 +209,24 @@ impl Mutation {
             Self::EnrolNode(enrolment) => {
                 vec![(role::NODE, enrolment.record.encode()), (role::JOIN, enrolment.join.clone())]
             }
-            Self::PutSecret(_) | Self::DeleteSecret { .. } | Self::JoinToken(_) | Self::ApproveNode { .. } => Vec::new(),
+            Self::QuarantineNode { why, .. } => vec![(role::REASON, why.clone().into_bytes())],
+            Self::PutSecret(_) | Self::DeleteSecret { .. } | Self::JoinToken(_) | Self::ApproveNode { .. } | Self::ReleaseNode { .. } => {
+                Vec::new()
+            }
         }
     }
 
-    /// Carries the change out within the caller's transaction, and moves the generation. When it fails, the transaction is as before: a
+    /// Whether it changes what is decided about one node alone, which the committer fences by itself: nodes join all the time.
+    fn is_of_one_node(&self) -> bool {
+        match self {
+            Self::JoinToken(_) | Self::EnrolNode(_) | Self::ApproveNode { .. } | Self::QuarantineNode { .. } | Self::ReleaseNode { .. } => {
+                true
+            }
+            Self::PutSecret(_) | Self::DeleteSecret { .. } | Self::ApplyPolicy(_) | Self::ApplyReference(_) | Self::AddCluster(_) => false,
+        }
+    }
+
+    /// Carries the change out within the caller's transaction, and moves the generation, unless it is of one node. When it fails, the transaction is as before: a
     /// batch goes on with its other members.
     ///
     /// # Errors
@@ -214,8 +242,12 @@ impl Mutation {
             Self::JoinToken(token) => nodes::put_token(&mut savepoint, token, now).await?,
             Self::EnrolNode(enrolment) => nodes::enrol(&mut savepoint, enrolment, now).await?,
             Self::ApproveNode { name } => nodes::approve(&mut savepoint, name).await?,
+            Self::QuarantineNode { name, why } => node_state::quarantine(&mut savepoint, name, why).await?,
+            Self::ReleaseNode { name } => node_state::release(&mut savepoint, name).await?,
         }
-        state::next_generation(&mut savepoint).await?;
+        if !self.is_of_one_node() {
+            state::next_generation(&mut savepoint).await?;
+        }
         savepoint.commit().await?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The registry of nodes, and the one-time tokens that let nodes in.
 
-use podseal_appraisal::{claims::RootKind, records::NodeRecord};
-use podseal_protocol::{Digest, require};
+use podseal_appraisal::{claims::RootKind, continuity::NodeState, records::NodeRecord};
+use podseal_protocol::{Digest, Limits, require};
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
@@ -15,12 +15,20 @@ use super::{
 pub struct StoredNode {
     /// What enrolment proved.
     pub record: NodeRecord,
+    /// Where its TPM stood last; `None` before its first evidence.
+    pub state: Option<NodeState>,
     /// TPM name of its AK.
     pub ak_name: Vec<u8>,
     /// When it was enrolled, in seconds since 1970.
     pub enrolled: u64,
     /// When an exchange of it was last appraised; 0 for never.
     pub last_seen: u64,
+}
+
+fn state(row: &SqliteRow) -> Result<Option<NodeState>, sqlx::Error> {
+    let bytes = row.try_get::<Option<Vec<u8>>, _>("state")?;
+    let state = bytes.map(|bytes| NodeState::decode(&bytes, &Limits::DEFAULT)).transpose();
+    state.map_err(|error| sqlx::Error::Decode(format!("nodes.state: {error}").into()))
 }
 
 fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
@@ -36,7 +44,9 @@ fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
             root: row.try_get("root")?,
             root_kind: kind.ok_or_else(|| sqlx::Error::Decode("nodes.root_kind: wanted production or test".into()))?,
             approved: row.try_get("approved")?,
+            quarantined: row.try_get("quarantined")?,
         },
+        state: state(row)?,
         ak_name: row.try_get("ak_name")?,
         enrolled: unsigned(row.try_get("enrolled")?),
         last_seen: unsigned(row.try_get("last_seen")?),

@@ -30,7 +30,7 @@ pub async fn found(connection: &mut SqliteConnection, id: &StoreId) -> Result<()
     Ok(())
 }
 
-/// The generation of policy, registry, references and secrets: what the committer fences on.
+/// The generation of policy, references, clusters and secrets: what the committer fences on, besides the node.
 ///
 /// # Errors
 /// The store failed.

@@ -51,6 +51,7 @@ fn enrolment(number: u8, challenge: u8, token: Option<&str>) -> Mutation {
             root: "maker".to_owned(),
             root_kind: RootKind::Test,
             approved: token.is_some(),
+            quarantined: String::new(),
         },
         ak_name: vec![number; 34],
         token: token.map(|token| Digest::of(token.as_bytes())),

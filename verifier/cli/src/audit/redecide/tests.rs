@@ -32,6 +32,7 @@ fn refusal() -> (Entry, Objects) {
         now: 30,
         challenge_issued: true,
         node: None,
+        state: None,
         cluster: None,
         policy: None,
         references: Vec::new(),

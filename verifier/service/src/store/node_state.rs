@@ -1,0 +1,139 @@
+//! Where a node's TPM stood last, what it may hold, and whether it is in quarantine.
+
+use podseal_appraisal::{continuity::NodeState, records::NodeRecord};
+use podseal_protocol::delivery::Released;
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
+
+use super::{
+    integer,
+    mutation::{ChangeError, Conflict},
+    nodes, unsigned,
+};
+
+/// A secret that a node may hold in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The release.
+    pub audit_id: String,
+    /// Name of the secret.
+    pub secret: String,
+    /// Which version.
+    pub version: u64,
+    /// Which container it went to.
+    pub workload: String,
+    /// When, in seconds since 1970.
+    pub released: u64,
+}
+
+/// What an exchange came to for the node that sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its TPM went forward, to here.
+    Forward(NodeState),
+    /// Its TPM went back: how.
+    Fork(String),
+    /// Its evidence says nothing about it.
+    Nothing,
+}
+
+/// A node as a decision rests on it. The committer takes nothing that was decided on another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its registration.
+    pub record: NodeRecord,
+    /// Where its TPM stood last; `None` before its first evidence.
+    pub state: Option<NodeState>,
+}
+
+/// How a node stands; `None` for one that there is not.
+///
+/// # Errors
+/// The store failed, or the state in it is none.
+pub async fn standing(executor: impl SqliteExecutor<'_>, node: &str) -> Result<Option<Standing>, sqlx::Error> {
+    Ok(nodes::get(executor, node).await?.map(|stored| Standing { record: stored.record, state: stored.state }))
+}
+
+/// Keeps what an exchange came to; within the committer's transaction.
+///
+/// # Errors
+/// The store failed.
+pub async fn keep(connection: &mut SqliteConnection, node: &str, prior: Option<&NodeState>, outcome: &Outcome) -> Result<(), sqlx::Error> {
+    match outcome {
+        Outcome::Nothing => {}
+        Outcome::Forward(state) => {
+            let update = sqlx::query("UPDATE nodes SET state = ?2 WHERE name = ?1").bind(node).bind(state.encode());
+            update.execute(&mut *connection).await?;
+            // A reset leaves nothing of what was in memory.
+            if prior.is_some_and(|prior| state.is_another_boot(prior)) {
+                sqlx::query("DELETE FROM holdings WHERE node = ?1").bind(node).execute(connection).await?;
+            }
+        }
+        Outcome::Fork(why) => {
+            let update = sqlx::query("UPDATE nodes SET quarantined = ?2 WHERE name = ?1 AND quarantined = ''").bind(node).bind(why);
+            update.execute(connection).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Remembers what a release gave to a node; within the committer's transaction.
+///
+/// # Errors
+/// The store failed.
+pub async fn hold(
+    connection: &mut SqliteConnection,
+    node: &str,
+    holding: (&str, &str, u64),
+    secrets: &[Released],
+) -> Result<(), sqlx::Error> {
+    let (audit_id, workload, released) = holding;
+    for secret in secrets {
+        sqlx::query(
+            "INSERT INTO holdings (audit_id, secret, version, node, workload, released) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(audit_id)
+        .bind(&secret.request.secret)
+        .bind(integer(secret.version))
+        .bind(node)
+        .bind(workload)
+        .bind(integer(released))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What a node may hold, newest first, at most `most`.
+///
+/// # Errors
+/// The store failed.
+pub async fn holdings(executor: impl SqliteExecutor<'_>, node: &str, most: u32) -> Result<Vec<Holding>, sqlx::Error> {
+    let rows =
+        sqlx::query("SELECT * FROM holdings WHERE node = ?1 ORDER BY released DESC, audit_id, secret LIMIT ?2").bind(node).bind(most);
+    let holding = |row: sqlx::sqlite::SqliteRow| {
+        Ok(Holding {
+            audit_id: row.try_get("audit_id")?,
+            secret: row.try_get("secret")?,
+            version: unsigned(row.try_get("version")?),
+            workload: row.try_get("workload")?,
+            released: unsigned(row.try_get("released")?),
+        })
+    };
+    rows.fetch_all(executor).await?.into_iter().map(holding).collect()
+}
+
+/// An administrator puts a node in quarantine.
+pub(super) async fn quarantine(connection: &mut SqliteConnection, node: &str, why: &str) -> Result<(), ChangeError> {
+    changed(sqlx::query("UPDATE nodes SET quarantined = ?2 WHERE name = ?1").bind(node).bind(why).execute(connection).await?)
+}
+
+/// An administrator lets a node out of quarantine: its next evidence is where it goes on from.
+pub(super) async fn release(connection: &mut SqliteConnection, node: &str) -> Result<(), ChangeError> {
+    let free = sqlx::query("UPDATE nodes SET quarantined = '', state = NULL WHERE name = ?1");
+    changed(free.bind(node).execute(connection).await?)
+}
+
+fn changed(done: sqlx::sqlite::SqliteQueryResult) -> Result<(), ChangeError> {
+    if done.rows_affected() == 1 { Ok(()) } else { Err(Conflict::UnknownNode.into()) }
+}
