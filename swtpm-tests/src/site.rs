@@ -170,7 +170,8 @@ impl Site {
     /// Everything that a workload needs to be released `NAMESPACE/db`: the secret, random, and the permit. Returns the digest of the value.
     pub fn entitle(&self, workload: &Workload, node: &Node) -> Result<Digest, BenchError> {
         let value = crate::sandbox::random_name()? + &crate::sandbox::random_name()?;
-        self.put_secret(&format!("{}/db", workload.namespace), value.as_bytes())?;
+        let accepted = ["--accept", &node.accepted().join(",")];
+        self.admin.run(&[&["secret", "put", &format!("{}/db", workload.namespace)], &accepted[..]].concat(), value.as_bytes())?.json()?;
         self.allow(&workload.permit(self, node)?)?;
         Ok(Digest::of(value.as_bytes()))
     }

@@ -107,13 +107,24 @@ impl Signed {
 
 impl Counterfeit {
     /// Boots and enrols the machine `name` as the site's nodes are, entitles the payment API of `namespace` on it and on the shared honest node, runs that
-    /// once on the honest node, and takes its claim as the template.
+    /// once on the honest node, and takes its claim as the template. It keeps an honest pod log.
     pub fn enrol(site: &Site, name: &str, namespace: &str) -> Result<Self, BenchError> {
         Self::enrol_booted(site, name, namespace, site.boot())
     }
 
+    /// [`Counterfeit::enrol`], with a machine that has not begun its pod log.
+    pub fn enrol_unlogged(site: &Site, name: &str, namespace: &str) -> Result<Self, BenchError> {
+        Self::enrolled(site, name, namespace, site.boot())
+    }
+
     /// [`Counterfeit::enrol`], with a machine that boots something else.
     pub fn enrol_booted(site: &Site, name: &str, namespace: &str, boot: &Boot) -> Result<Self, BenchError> {
+        let node = Self::enrolled(site, name, namespace, boot)?;
+        node.keep_pod_log()?;
+        Ok(node)
+    }
+
+    fn enrolled(site: &Site, name: &str, namespace: &str, boot: &Boot) -> Result<Self, BenchError> {
         let (dir, _) = site.node_folder();
         let machine = Machine::boot(site, &dir, name, &format!("uid-of-{name}"), boot, false)?;
         let around = site.surroundings(&NodeOptions::new(site, name), dir.join("no-runtime"), dir.join("pub"));
@@ -142,7 +153,13 @@ impl Counterfeit {
         &self.machine
     }
 
-    /// The machine, to be booted again. Lets go of its TPM.
+    /// Boots the machine again, as `boot` says, and begins its pod log anew. Lets go of its TPM.
+    pub fn reboot(&mut self, boot: &Boot) -> Result<(), BenchError> {
+        self.machine_mut().reboot(boot)?;
+        self.keep_pod_log()
+    }
+
+    /// The machine, to be changed. Lets go of its TPM.
     pub fn machine_mut(&mut self) -> &mut Machine {
         self.release_tpm();
         &mut self.machine

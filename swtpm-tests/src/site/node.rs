@@ -52,7 +52,7 @@ impl NodeOptions {
             verifier: None,
             launcher: None,
             proxied: false,
-            pod_log: false,
+            pod_log: true,
             config: String::new(),
             strace: Vec::new(),
         }
@@ -66,6 +66,7 @@ pub struct Node {
     runtime: Containerd,
     machine: Machine,
     launcher: Digest,
+    pod_log: bool,
     payment_api: OnceLock<Result<Stored, String>>,
 }
 
@@ -87,7 +88,7 @@ impl Node {
         let strace =
             if options.strace.is_empty() { Vec::new() } else { [vec!["strace".into()], options.strace, vec!["--".into()]].concat() };
         let attester = Daemon::start(words.into(), strace, dir.join("attester.log"))?;
-        let node = Self { attester, runtime, machine, launcher, payment_api: OnceLock::new() };
+        let node = Self { attester, runtime, machine, launcher, pod_log: options.pod_log, payment_api: OnceLock::new() };
         node.ready()?;
         Ok(node)
     }
@@ -120,6 +121,12 @@ impl Node {
     /// Its name.
     pub fn name(&self) -> &str {
         self.machine.name()
+    }
+
+    /// What the owner of a secret has to accept by name for this node to get it, sorted.
+    pub fn accepted(&self) -> Vec<&'static str> {
+        let unlogged = (!self.pod_log).then_some("no-pod-log");
+        ["host-trusted"].into_iter().chain(unlogged).chain(["test-root"]).collect()
     }
 
     /// The attester's configuration file.

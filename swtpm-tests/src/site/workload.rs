@@ -230,7 +230,7 @@ impl Workload {
             .is("context.root", "test")
             .when("context.secure_boot", "context.secure_boot")
             .is("resource.name", &format!("{}/db", self.namespace))
-            .when("resource.accepts", "resource.accepts == [\"host-trusted\", \"test-root\"]");
+            .when("resource.accepts", &format!("resource.accepts == {}", json!(node.accepted())));
         let absent = ["privileged", "host_network", "host_pid", "host_ipc", "shared_pid_namespace"];
         Ok(absent.iter().fold(permit, |permit, name| no(permit, &format!("principal.{name}"))))
     }

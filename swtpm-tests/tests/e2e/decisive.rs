@@ -97,7 +97,6 @@ fn each_policy_attribute_is_decisive(fixtures: &Fixtures) -> Outcome {
 
     let site = fixtures.own_site("decisive")?;
     let fake = Counterfeit::enrol(&site, "decisive-1", "decisive")?;
-    fake.keep_pod_log()?;
     let right = right_values(&site)?;
     let held: BTreeSet<&str> = right.attributes().into_iter().collect();
     assert_eq!(held, cases.iter().map(|(name, _)| *name).collect(), "the honest permit asks for each attribute");

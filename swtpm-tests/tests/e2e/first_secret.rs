@@ -111,7 +111,6 @@ const NOT_APPRAISED: &str = "context.tpm_in_tee";
 fn each_attribute_is_decisive(fixtures: &Fixtures) -> Outcome {
     let (site, node) = fixtures.honest()?;
     let fake = Counterfeit::enrol(site, "attributes", "attributes")?;
-    fake.keep_pod_log()?;
     let honest = Workload::new(site, "attributes").permit(site, node)?.is("context.node", "attributes").of_clean_pod_log();
     site.allow(&honest)?;
     fake.ask_one(&fake.claim()?)?.delivered(site)?;

@@ -15,10 +15,11 @@ pub(crate) const TESTS: &[Test] =
 
 const SECRET: &str = "/podseal/secrets/db";
 
-/// Another container joins the pod while the TPM signs: what was released is not handed over, and the pod that now is gets nothing.
+/// Another container joins the pod while the TPM signs: what was released is not handed over, and the pod that now is gets nothing. Here
+/// no pod log tells of it.
 fn container_joins_the_pod_in_between(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
-    let node = site.start_node(NodeOptions { proxied: true, ..NodeOptions::new(site, "joined") })?;
+    let node = site.start_node(NodeOptions { proxied: true, pod_log: false, ..NodeOptions::new(site, "joined") })?;
     let workload = Workload::new(site, "joined");
     let value = site.entitle(&workload, &node)?;
     assert_eq!(file_digest(&workload.run(site, &node)?.started()?, SECRET), Some(value));

@@ -40,7 +40,7 @@ fn says(plan: &mut Plan, head: PodLogHead) {
 
 fn empty_pod_log_is_not_clean(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "empty-log", "empty-log")?;
+    let fake = Counterfeit::enrol_unlogged(site, "empty-log", "empty-log")?;
     // The register was never extended, and the log that leads to it has no record.
     let empty = |plan: &mut Plan| {
         plan.pcrs.push(13);
@@ -57,8 +57,6 @@ fn empty_pod_log_is_not_clean(fixtures: &Fixtures) -> Outcome {
 fn pod_log_register_mismatch(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let fake = Counterfeit::enrol(site, "log-mismatch", "log-mismatch")?;
-    fake.keep_pod_log()?;
-    fake.ask_one(&fake.claim()?)?.delivered(site)?;
     let log = fake.pod_log().ok_or("a log")?;
     let longer = PodLogHead { length: log.head.length + 1, ..log.head };
     assert_eq!(refused_with(site, &fake, |plan| says(plan, longer))?, "pod_log.register");
@@ -84,12 +82,10 @@ fn pod_log_register_mismatch(fixtures: &Fixtures) -> Outcome {
 fn pod_log_record_removed(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let fake = Counterfeit::enrol(site, "log-removed", "log-removed")?;
-    fake.keep_pod_log()?;
     let claim = fake.claim()?;
     let other = Started { privileged: true, pod_uid: "another".into(), ..started(&claim, "privileged") };
     fake.happened(Event::Started(other))?;
     fake.happened(Event::Ended { container_id: "privileged".into() })?;
-    fake.ask_one(&claim)?.delivered(site)?;
     let log = fake.pod_log().ok_or("a log")?;
     for gone in 1..log.records.len() {
         let mut records = log.records.clone();
@@ -107,24 +103,25 @@ fn pod_log_record_removed(fixtures: &Fixtures) -> Outcome {
         };
         assert_eq!(refused_with(site, &fake, renumbered)?, "pod_log.register", "record {gone}, the others renumbered");
     }
+    fake.ask_one(&claim)?.delivered(site)?;
     Ok(())
 }
 
 fn register_not_zero_at_start(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
-    let fake = Counterfeit::enrol(site, "log-start", "log-start")?;
-    fake.ask_one(&fake.claim()?)?.delivered(site)?;
+    let mut fake = Counterfeit::enrol_unlogged(site, "log-start", "log-start")?;
     let something = Digest::of(b"something that the boot log does not have");
     fake.extend(&something)?;
     fake.begin_pod_log(PodLogHead::NONE.and(&something).head)?;
     assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.prior");
+    fake.reboot(site.boot())?;
+    fake.ask_one(&fake.claim()?)?.delivered(site)?;
     Ok(())
 }
 
 fn extended_behind_our_back(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let fake = Counterfeit::enrol(site, "log-behind", "log-behind")?;
-    fake.keep_pod_log()?;
     fake.ask_one(&fake.claim()?)?.delivered(site)?;
     fake.extend(&Digest::of(b"something"))?;
     assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.register");
@@ -137,7 +134,6 @@ fn extended_behind_our_back(fixtures: &Fixtures) -> Outcome {
 fn ephemeral_container_ends_session(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let fake = Counterfeit::enrol(site, "log-ephemeral", "log-ephemeral")?;
-    fake.keep_pod_log()?;
     let claim = fake.claim()?;
     fake.ask_one(&claim)?.delivered(site)?;
     fake.happened(Event::Started(Started { container: "debugger".into(), ..started(&claim, "ephemeral") }))?;
@@ -152,7 +148,6 @@ fn ephemeral_container_ends_session(fixtures: &Fixtures) -> Outcome {
 fn pod_log_is_sent_once_and_again_when_asked(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let fake = Counterfeit::enrol(site, "log-once", "log-once")?;
-    fake.keep_pod_log()?;
     let length = fake.pod_log().ok_or("a log")?.head.length;
     // The verifier has nothing yet: it asks, logs nothing, and the challenge serves once more.
     let mut plan = fake.plan(&[&fake.claim()?])?;

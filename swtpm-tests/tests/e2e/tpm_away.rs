@@ -36,7 +36,7 @@ fn tpm_hangs(fixtures: &Fixtures) -> Outcome {
     let proxy = node.machine().proxy().expect("the node was asked for with one");
     proxy.hang(true);
     let waiting = workload.run(site, &node)?;
-    told(&node, "no answer within 1000 ms", 2)?;
+    told(&node, "the TPM does not answer", 2)?;
     proxy.hang(false);
     has_its_secret(&waiting.started()?, value);
     has_its_secret(&workload.run(site, &node)?.started()?, value);
@@ -57,6 +57,7 @@ fn tpm_gone(fixtures: &Fixtures) -> Outcome {
         drop(waiting);
     }
     node.machine_mut().reboot(site.boot())?;
+    node.restart_attester(&[])?;
     has_its_secret(&workload.run(site, &node)?.started()?, value);
     Ok(())
 }

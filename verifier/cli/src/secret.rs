@@ -56,8 +56,8 @@ pub(crate) enum SecretCommand {
 pub(crate) struct Metadata {
     /// NAMESPACE/NAME, as in payments/db
     name: String,
-    /// Weaknesses that the secret's owner accepts, by name: host-trusted, interpreter-environment, loader-environment, oci-hooks,
-    /// shared-pid-namespace, test-root. Without any, a new version keeps the words of the one before
+    /// Weaknesses that the secret's owner accepts, by name: host-trusted, interpreter-environment, loader-environment, no-pod-log,
+    /// oci-hooks, shared-pid-namespace, test-root. Without any, a new version keeps the words of the one before
     #[arg(long, value_name = "WORD", value_delimiter = ',')]
     accept: Vec<String>,
 }

@@ -61,7 +61,7 @@ impl Answer {
     /// The verifier decided.
     pub(super) fn decided(reason: String, audit_id: String) -> Self {
         // A challenge that ran out on the way says nothing about the workload; nor does a verifier that lost the pod log twice.
-        let retry = ["challenge.expired", "pod_log.resend"].contains(&reason.as_str());
+        let retry = ["challenge.expired", "node.overtaken", "pod_log.resend"].contains(&reason.as_str());
         let advice = if audit_id.is_empty() {
             "ask an operator of the verifier".to_owned()
         } else {

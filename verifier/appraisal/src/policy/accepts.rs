@@ -17,6 +17,7 @@ pub const ACCEPTS: &[Accept] = &[
     Accept { word: "host-trusted", meaning: "root of the node can forge what is said about its pods" },
     Accept { word: "interpreter-environment", meaning: "an environment variable may change what an interpreter runs" },
     Accept { word: "loader-environment", meaning: "an environment variable may change what the dynamic loader loads" },
+    Accept { word: "no-pod-log", meaning: "nothing tells what else ran on the node since it booted" },
     Accept { word: "oci-hooks", meaning: "programs of the node run within the container's start" },
     Accept { word: "shared-pid-namespace", meaning: "other containers of the pod can read the application's memory" },
     Accept { word: "test-root", meaning: "the node's evidence ends at a root that vouches for nothing (a software TPM)" },

@@ -80,6 +80,10 @@ fn no_better(what: &str, before: &Run, after: &Run) {
 #[test]
 fn pod_log_left_out_never_raises_status() {
     let (kept, none) = (World::of_replicas(1).run(), World::of_replicas(1).without_pod_log().run());
+    assert_eq!(none.explanation(0).reason, "policy.forbid", "the baseline refuses it");
+    let mut accepting = World::of_replicas(1).without_pod_log();
+    accepting.accept("no-pod-log");
+    let none = accepting.run();
     released(&none);
     let claims = none.appraisal.node_claims().unwrap();
     assert_eq!(claims.pod_log, Claim::Appraised(PodLog::None));
@@ -96,6 +100,7 @@ fn pod_log_left_out_never_raises_status() {
         let mut world = World::of_replicas(1);
         world.policy = world.policy.map(|text| text.replace("context.secure_boot", &format!("context.secure_boot && {condition}")));
         released(&world.run());
+        world.accept("no-pod-log");
         refused_world(rules, By::RegisteredNode, condition, &world.without_pod_log());
     }
 }

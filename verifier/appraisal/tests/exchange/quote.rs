@@ -116,6 +116,7 @@ fn pcr_unselected() {
         ],
     );
     let mut world = World::of_replicas(1).without_pod_log();
+    world.accept("no-pod-log");
     released(&world.run());
     world.quote = |q| q.selections = vec![(SHA256, 0x3ff | 1 << 13)];
     refused_world(&["quote.selection"], By::RegisteredNode, "that of a pod log which is not kept", &world);

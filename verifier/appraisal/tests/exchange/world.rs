@@ -163,6 +163,14 @@ impl World {
         self
     }
 
+    /// The secrets' owner accepts one more weakness.
+    pub(crate) fn accept(&mut self, word: &str) {
+        for secret in &mut self.secrets {
+            secret.accepts.push(word.to_owned());
+            secret.accepts.sort();
+        }
+    }
+
     /// The same, after an exchange that was answered: the verifier kept the pod log, and nothing happened since.
     pub(crate) fn going_on(mut self) -> Self {
         let written = self.written().unwrap();

@@ -29,6 +29,12 @@ const ATTACKS: &[Attack] = &[
         accept: Some("test-root"),
         make: |node, _| node.root = Claim::Appraised(RootKind::Test),
     },
+    Attack {
+        forbid: "no-pod-log",
+        attribute: "context.pod_log",
+        accept: Some("no-pod-log"),
+        make: |node, _| node.pod_log = Claim::Appraised(PodLog::None),
+    },
     Attack { forbid: "boot-unmeasured", attribute: "context.boot", accept: None, make: |node, _| node.boot = Claim::Appraised(Boot::None) },
     Attack { forbid: "privileged", attribute: "principal.privileged", accept: None, make: |_, workload| workload.privileged = true },
     Attack { forbid: "host-pid", attribute: "principal.host_pid", accept: None, make: |_, workload| workload.host_pid = true },
