@@ -1,6 +1,6 @@
 //! A running software TPM.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -66,6 +66,16 @@ impl Swtpm {
         let _ = self.process.wait();
     }
 
+    /// Copies its state, as whoever has the machine's disk can; the TPM is off meanwhile.
+    pub fn copy_state(&self, to: &Path) -> Result<(), BenchError> {
+        copy_files(&self.state, to)
+    }
+
+    /// Puts a copy back; the TPM is off meanwhile.
+    pub fn restore_state(&self, from: &Path) -> Result<(), BenchError> {
+        copy_files(from, &self.state)
+    }
+
     fn ready(&self) -> Result<(), BenchError> {
         wait_for(&format!("swtpm at port {} answers", self.port), Duration::from_secs(5), || {
             self.client().and_then(|mut tpm| tpm.pcr_read(Bank::Sha256, 0)).map(drop).map_err(|error| error.to_string())
@@ -82,6 +92,18 @@ impl Drop for Swtpm {
 /// The TCTI configuration of an swtpm (or a proxy before it) at `port` on this machine.
 pub fn tcti(port: u16) -> String {
     format!("swtpm:host=127.0.0.1,port={port}")
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<(), BenchError> {
+    let io = |path: &Path| BenchError::io(format!("copy {}", path.display()));
+    fs::create_dir_all(to).map_err(io(to))?;
+    for entry in fs::read_dir(from).map_err(io(from))? {
+        let path = entry.map_err(io(from))?.path();
+        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+            fs::copy(&path, to.join(name)).map_err(io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 fn power_on(state: &Path, port: u16) -> Result<Child, BenchError> {

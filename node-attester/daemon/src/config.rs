@@ -222,6 +222,8 @@ pub struct Bounds {
     pub tpm: Duration,
     /// From the request to the verifier's answer.
     pub round: Duration,
+    /// How long the node is silent at most: then it attests by itself.
+    pub attest: Duration,
     /// Size of the tmpfs for secrets, in bytes.
     pub secrets_bytes: u64,
 }

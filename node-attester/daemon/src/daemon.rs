@@ -15,7 +15,7 @@ use crate::{
     network::{Link, NetworkError},
     owner::{Owner, TpmError},
     pod_log::{Gate, Watch},
-    round::{Replayed, Rounds},
+    round::{Attest, Replayed, Rounds},
     sessions::Sessions,
     socket::{self, Desk, DirectoryError},
 };
@@ -82,6 +82,7 @@ pub async fn run(config: Config, control: UnixStream) -> Result<(), RunError> {
         challenges: Arc::clone(&challenges),
         limits: bounds.limits,
         replayed: Replayed::default(),
+        attest: Attest::within(bounds.attest),
     };
     let launcher = Launcher::new(workload.launcher.clone());
     let identifier = Identifier { runtime_socket, launcher, deadline: bounds.identify, limits: bounds.limits };

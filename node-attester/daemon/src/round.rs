@@ -1,8 +1,9 @@
 //! The round: challenge, bind, collect, exchange, deliver. One quote for all leaves that wait.
 //!
-//! There is no timer. While one batch is quoted the leaves that come wait, and then all of them go; while that batch is on the network the
-//! next one is quoted.
+//! Leaves wait for no timer. While one batch is quoted the leaves that come wait, and then all of them go; while that batch is on the network
+//! the next one is quoted. A node that was asked for nothing for a while attests by itself.
 
+mod attest;
 mod batch;
 mod resend;
 
@@ -22,9 +23,12 @@ use crate::{
     owner::{Collected, Owner, TpmError},
     pod_log::PodLogError,
 };
+pub use attest::Attest;
+use attest::Schedule;
 use batch::Batches;
 pub use resend::Replayed;
 use resend::asks_for_all;
+pub(crate) use resend::is_late;
 
 /// The evidence profile that this attester collects: a TPM 2.0 quote and the boot log.
 pub const PROFILE: &str = "tpm";
@@ -106,6 +110,8 @@ pub struct Rounds {
     pub limits: Limits,
     /// How much of the pod log this verifier has.
     pub replayed: Replayed,
+    /// How long the node is silent at most.
+    pub attest: Attest,
 }
 
 /// An exchange, and how long the pod log was that it is bound to.
@@ -115,11 +121,21 @@ struct Quoted {
 }
 
 impl Rounds {
-    /// Takes leaves from `queue` until it is closed.
+    /// Takes leaves from `queue` until it is closed; attests at once, and then whenever there were none for long.
     pub async fn run(self: Arc<Self>, queue: mpsc::Receiver<Waiting>) {
         let network = Arc::new(Semaphore::new(1));
         let mut batches = Batches::new(queue, self.limits);
-        while let Some(batch) = batches.next(self.replayed.room()).await {
+        let mut schedule = Schedule::of(&self.node, &self.attest);
+        loop {
+            let batch = tokio::select! {
+                biased;
+                batch = batches.next(self.replayed.room()) => match batch {
+                    Some(batch) => batch,
+                    None => return,
+                },
+                () = schedule.due(&self.attest) => Vec::new(),
+            };
+            schedule.attested();
             let quoted = self.quote(&batch).await;
             let Ok(slot) = Arc::clone(&network).acquire_owned().await else { return };
             tokio::spawn(Arc::clone(&self).exchange(batch, quoted, slot));
@@ -158,6 +174,9 @@ impl Rounds {
     /// pod log are asked for once more, with all of it.
     async fn exchange(self: Arc<Self>, batch: Vec<Waiting>, quoted: Result<Quoted, RoundError>, slot: OwnedSemaphorePermit) {
         let reply = self.ask(quoted).await;
+        if batch.is_empty() {
+            return self.attested(reply, slot).await;
+        }
         let (again, batch): (Vec<_>, Vec<_>) =
             pair(batch, reply).into_iter().partition(|(_, answer)| answer.as_ref().is_ok_and(asks_for_all));
         hand_out(batch);
@@ -179,7 +198,7 @@ impl Rounds {
         if let Err(error) = self.challenges.put(reply.next_challenge.clone()) {
             tracing::warn!(%error, "the next challenge is not usable");
         }
-        if reply.outcomes.iter().any(|(_, outcome)| !asks_for_all(outcome)) {
+        if !reply.outcomes.iter().any(|(_, outcome)| asks_for_all(outcome)) {
             self.replayed.has(length);
         }
         Ok(reply)

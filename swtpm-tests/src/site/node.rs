@@ -71,7 +71,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Boots, enrols with a join token and starts a node.
+    /// Boots, enrols with a join token and starts a node, which has attested when this returns: its TPM has nothing to do.
     pub(super) fn start(site: &Site, options: NodeOptions) -> Result<Self, BenchError> {
         let (dir, number) = site.node_folder();
         let machine = Machine::boot(site, &dir, &options.name, &options.uid, &options.boot, options.proxied)?;
@@ -90,6 +90,11 @@ impl Node {
         let attester = Daemon::start(words.into(), strace, dir.join("attester.log"))?;
         let node = Self { attester, runtime, machine, launcher, pod_log: options.pod_log, payment_api: OnceLock::new() };
         node.ready()?;
+        node.attester.ready("the attester attests, or says why not", || {
+            let log = node.attester.log();
+            let told = ["the node attests", "the node does not attest", "the node could not attest"];
+            if told.iter().any(|words| log.contains(words)) { Ok(()) } else { Err(log) }
+        })?;
         Ok(node)
     }
 
@@ -162,6 +167,19 @@ impl Node {
         let strace = if words.is_empty() { words } else { [vec!["strace".into()], words, vec!["--".into()]].concat() };
         self.attester.start_again(strace)?;
         self.ready()
+    }
+
+    /// Boots the machine and starts the attester again, as a real machine does both.
+    pub fn reboot(&mut self, boot: &Boot) -> Result<(), BenchError> {
+        self.attester.kill();
+        self.machine.reboot(boot)?;
+        self.restart_attester(&[])
+    }
+
+    /// Takes the power from the machine: its TPM is off, and no attester runs. [`Node::reboot`] gives it back.
+    pub fn power_off(&mut self) {
+        self.attester.kill();
+        self.machine.power_off();
     }
 
     /// The lines of the attester's log about one container, as JSON: `fields.message`, `fields.reason`, `fields.audit_id`, ….

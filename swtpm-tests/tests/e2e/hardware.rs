@@ -47,7 +47,8 @@ fn activation_and_quote_are_seen(fixtures: &Fixtures) -> Outcome {
     // A TPM may ask to have a command sent again (TPM_RC_RETRY).
     let count = |code: u32| proxy(&node).seen().iter().filter(|seen| **seen == code).count();
     let activations = count(CC_ACTIVATE_CREDENTIAL);
-    assert!(activations > 0 && count(CC_QUOTE) == 0, "{:x?}", proxy(&node).seen());
+    // It has attested once, at its start.
+    assert!(activations > 0 && count(CC_QUOTE) >= 1, "{:x?}", proxy(&node).seen());
     let workload = Workload::new(site, "seen");
     site.entitle(&workload, &node)?;
     for _ in 0..2 {

@@ -32,6 +32,7 @@ mod planted;
 mod pod_log;
 mod pod_log_forged;
 mod refusals;
+mod registry;
 mod replay;
 mod same_digest;
 mod tpm_away;
@@ -82,6 +83,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         pod_log_forged::TESTS,
         tpm_away::TESTS,
         joining::TESTS,
+        registry::TESTS,
         replay::TESTS,
         decisive::TESTS,
         audit::TESTS,

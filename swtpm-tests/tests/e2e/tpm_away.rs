@@ -56,8 +56,7 @@ fn tpm_gone(fixtures: &Fixtures) -> Outcome {
         told(&node, "start it, or correct tpm.tcti", 1)?;
         drop(waiting);
     }
-    node.machine_mut().reboot(site.boot())?;
-    node.restart_attester(&[])?;
+    node.reboot(site.boot())?;
     has_its_secret(&workload.run(site, &node)?.started()?, value);
     Ok(())
 }

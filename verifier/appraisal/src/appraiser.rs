@@ -135,6 +135,17 @@ pub struct Appraisal {
     pod_log: Option<PodLogState>,
 }
 
+/// Whether a node's evidence holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle<'a> {
+    /// It does.
+    None,
+    /// It came late, which says nothing about the node.
+    Late,
+    /// It does not, by this check.
+    Check(&'a Check),
+}
+
 /// The outcome for one leaf.
 #[derive(Debug)]
 pub struct LeafAppraisal {
@@ -178,6 +189,16 @@ impl Appraisal {
     #[must_use]
     pub fn fork(&self) -> Option<&Check> {
         self.node.iter().find(|check| is_fork(check)).filter(|_| self.attributable())
+    }
+
+    /// What stands in the node's way, whatever its leaves are.
+    #[must_use]
+    pub fn node_obstacle(&self) -> Obstacle<'_> {
+        match first_obstacle(&self.node) {
+            None => Obstacle::None,
+            Some(check) if std::ptr::eq(check.rule, &raw const continuity::OVERTAKEN) => Obstacle::Late,
+            Some(check) => Obstacle::Check(check),
+        }
     }
 
     /// The replay of the boot log, where it had to be made and the request is a registered node's own: worth keeping for

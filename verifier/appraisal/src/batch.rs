@@ -33,6 +33,7 @@ const NAMED_BY_A_LEAF: usize = 3;
 pub struct Unverified {
     pub(crate) challenge: ReceivedChallenge,
     pub(crate) evidence: Evidence,
+    pub(crate) evidence_digest: Digest,
     pub(crate) leaves: Vec<UnverifiedLeaf>,
     pub(crate) attachments: BTreeMap<Digest, Vec<u8>>,
 }
@@ -64,6 +65,7 @@ impl Unverified {
         let batch = Self {
             challenge: ReceivedChallenge::parse(&exchange.challenge, limits)?,
             evidence: Evidence::decode(&exchange.evidence, limits)?,
+            evidence_digest: Digest::of(&exchange.evidence),
             leaves: exchange.leaves.iter().map(parse_leaf).collect(),
             attachments: digests.into_iter().zip(exchange.attachments).collect(),
         };
@@ -77,6 +79,17 @@ impl Unverified {
     #[must_use]
     pub fn needs(&self) -> Needs<'_> {
         Needs { node: &self.evidence.node, challenge: &self.challenge }
+    }
+
+    /// Whether the evidence comes alone: its node asks for nothing, and attests.
+    #[must_use]
+    pub fn is_of_node_alone(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
+    /// What a refusal of all of it goes by: the digests of the leaves, in their order; without leaves that of the evidence.
+    pub fn answered(&self) -> impl Iterator<Item = Digest> {
+        self.leaf_digests().chain(self.is_of_node_alone().then_some(self.evidence_digest))
     }
 
     /// Digests of the leaves, in their order: what the answers go by.

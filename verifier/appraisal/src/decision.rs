@@ -206,7 +206,8 @@ fn permitted(
     Some(policy.head())
 }
 
-fn receipt_claims(node: Option<&NodeClaims>, workload: Option<&WorkloadClaims>) -> Vec<(String, String)> {
+/// Name and word of each assurance claim, sorted by name.
+pub(crate) fn receipt_claims(node: Option<&NodeClaims>, workload: Option<&WorkloadClaims>) -> Vec<(String, String)> {
     let mut claims: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, word: Option<String>| claims.push((name.to_owned(), word.unwrap_or_else(|| "not-appraised".to_owned())));
     if let Some(node) = node {

@@ -18,6 +18,8 @@ pub enum EntryKind {
     Released,
     /// An authentic request got nothing.
     Refused,
+    /// A node's evidence held, for the first time since it booted, or since it did not hold.
+    Attested,
     /// State was changed by an administrator or by the enrolment of a node.
     Changed,
 }
@@ -29,12 +31,13 @@ impl EntryKind {
         match self {
             Self::Released => "released",
             Self::Refused => "refused",
+            Self::Attested => "attested",
             Self::Changed => "changed",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Released, Self::Refused, Self::Changed].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Released, Self::Refused, Self::Attested, Self::Changed].into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     appraiser::{Appraisal, LeafAppraisal},
     batch::Unverified,
-    check::Check,
-    decision::Decision,
+    check::{Check, Verdict, worst},
+    decision::{Decision, receipt_claims},
 };
 
 /// One step.
@@ -50,7 +50,7 @@ impl From<&Check> for ExplainedCheck {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Explanation {
-    /// `released`, `refused`, `rejected` or `changed`.
+    /// `released`, `attested`, `refused`, `rejected` or `changed`.
     pub result: String,
     /// Name of the first step that did not pass; empty for a release.
     pub reason: String,
@@ -97,6 +97,19 @@ impl Explanation {
             binding: appraisal.binding().to_string(),
             checks: checks.iter().map(Into::into).collect(),
         }
+    }
+
+    /// Explains what a node's evidence says of the node alone, where no leaf came with it.
+    #[must_use]
+    pub fn of_node(batch: &Unverified, appraisal: &Appraisal) -> Self {
+        let result = match (worst(appraisal.node_checks()), appraisal.attributable()) {
+            (Verdict::Pass, true) => "attested",
+            (_, true) => "refused",
+            (_, false) => "rejected",
+        };
+        let explanation = Self::of_checks(result, batch.needs().node, "", appraisal.node_checks());
+        let claims = receipt_claims(appraisal.node_claims(), None).into_iter().collect();
+        Self { claims, binding: appraisal.binding().to_string(), ..explanation }
     }
 
     /// Explains steps that were not about a leaf: an enrolment, a spent challenge, a change.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use podseal_protocol::{
     Digest, Limits,
     cbor::{Decoder, Encoder, Malformed},
+    require,
 };
 
 use crate::{
@@ -198,7 +199,7 @@ fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result
 }
 
 /// Appraises and decides, from these bytes alone.
-fn decide_anew(shared: &Shared, of_leaf: &OfLeaf, limits: &Limits) -> Result<(Decision, Explanation), RecheckError> {
+fn decide_anew(shared: &Shared, of_leaf: &OfLeaf, limits: &Limits) -> Result<(EntryKind, Explanation), RecheckError> {
     let batch = Unverified::parse(&shared.exchange, limits)?;
     let appraisal = appraise_anew(&batch, shared, limits)?;
     let leaf = of_leaf.of(&appraisal)?;
@@ -206,7 +207,20 @@ fn decide_anew(shared: &Shared, of_leaf: &OfLeaf, limits: &Limits) -> Result<(De
     let secrets = decode_secrets(&of_leaf.secrets, limits)?;
     let decision = decide(&appraisal, leaf, policy.transpose().map_err(|_| RecheckError::Policy)?.as_ref(), &secrets);
     let explanation = Explanation::of_decision(&batch, &appraisal, leaf, &decision);
-    Ok((decision, explanation))
+    let kind = match decision {
+        Decision::Release(_) => EntryKind::Released,
+        Decision::Refuse(_) => EntryKind::Refused,
+    };
+    Ok((kind, explanation))
+}
+
+/// Appraises a node alone, from these bytes alone.
+fn attest_anew(shared: &Shared, limits: &Limits) -> Result<(EntryKind, Explanation), RecheckError> {
+    let batch = Unverified::parse(&shared.exchange, limits)?;
+    require(batch.is_of_node_alone(), RecheckError::NoSuchLeaf)?;
+    let explanation = Explanation::of_node(&batch, &appraise_anew(&batch, shared, limits)?);
+    let kind = if explanation.result == "attested" { EntryKind::Attested } else { EntryKind::Refused };
+    Ok((kind, explanation))
 }
 
 /// Why a decision cannot be taken anew.
@@ -258,17 +272,18 @@ pub struct Rechecked {
     pub same: bool,
 }
 
-/// Decides the entry of a release or refusal anew from the archive alone.
+/// Decides the entry of a release, a refusal or a node's attestation anew from the archive alone.
 ///
 /// # Errors
 /// Anything that keeps the decision from being taken: never "the same".
 pub fn recheck(entry: &Entry, objects: &BTreeMap<String, Vec<u8>>, limits: &Limits) -> Result<Rechecked, RecheckError> {
     let named = named(entry, objects)?;
     let recorded = Explanation::decode(object(&named, role::EXPLANATION)?).ok_or(RecheckError::Explanation)?;
-    let (decision, now) = decide_anew(&Shared::from_objects(&named, limits)?, &OfLeaf::from_objects(&named, limits)?, limits)?;
-    let kind = match decision {
-        Decision::Release(_) => EntryKind::Released,
-        Decision::Refuse(_) => EntryKind::Refused,
+    let shared = Shared::from_objects(&named, limits)?;
+    let (kind, now) = if entry.object(role::LEAF).is_some() {
+        decide_anew(&shared, &OfLeaf::from_objects(&named, limits)?, limits)?
+    } else {
+        attest_anew(&shared, limits)?
     };
     let same = recorded == now && kind == entry.kind;
     Ok(Rechecked { recorded, now, same })

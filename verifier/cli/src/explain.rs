@@ -86,6 +86,7 @@ fn heading(view: &ExplanationView) -> String {
         "released" => "RELEASED",
         "refused" => "DENIED",
         "rejected" => "REJECTED",
+        "attested" => "ATTESTED",
         "changed" => "CHANGED",
         other => other,
     };

@@ -26,7 +26,7 @@ use verify::{LogReplay, Signer, Verified};
 /// Entries fetched at a time.
 const PAGE: u32 = 256;
 
-/// The log: what was released, refused and changed
+/// The log: what was released, refused, attested and changed
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
     /// List entries; without --from, the newest
@@ -189,6 +189,7 @@ struct VerifyView {
     root: Option<String>,
     released: u64,
     refused: u64,
+    attested: u64,
     changed: u64,
     checks: Vec<CheckView>,
     /// Empty where no earlier checkpoint was given.
@@ -218,6 +219,7 @@ fn verify_view(verified: &Verified, holds: bool, earlier: Option<&Path>) -> Veri
         root: verified.newest.as_ref().map(|newest| newest.root.to_string()),
         released: verified.population.released,
         refused: verified.population.refused,
+        attested: verified.population.attested,
         changed: verified.population.changed,
         checks: verified.checks.iter().map(Into::into).collect(),
         earlier_checks: verified.earlier.iter().map(about).collect(),
@@ -228,6 +230,7 @@ fn verify_text(view: &VerifyView) -> String {
     let all: Vec<CheckView> = view.checks.iter().chain(&view.earlier_checks).cloned().collect();
     let word = if view.verified { "VERIFIED" } else { "DOES NOT VERIFY" };
     let size = view.size.map_or_else(|| "no checkpoint that verifies".to_owned(), |size| format!("{size} entries"));
-    let kinds = format!("{} released, {} refused, {} changed", view.released, view.refused, view.changed);
+    let VerifyView { released, refused, attested, changed, .. } = view;
+    let kinds = format!("{released} released, {refused} refused, {attested} attested, {changed} changed");
     format!("{word}  {size}: {kinds}; {}\n{}{}", checks::tally(&all), checks::obstacles(&all), checks::passed(&all))
 }

@@ -84,8 +84,17 @@ struct NodeView {
     enrolled: Option<String>,
     last_seen: Option<String>,
     quarantined: String,
+    attested: Option<String>,
+    failing: Option<FailingView>,
     tpm: Option<TpmView>,
     holdings: Vec<HoldingView>,
+}
+
+#[derive(Debug, Serialize)]
+struct FailingView {
+    since: Option<String>,
+    check: String,
+    audit_id: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,6 +136,8 @@ impl From<Node> for NodeView {
             enrolled: output::time(node.enrolled),
             last_seen: output::time(node.last_seen),
             quarantined: node.quarantined,
+            attested: output::time(node.attested),
+            failing: node.failing.map(|f| FailingView { since: output::time(f.since), check: f.check, audit_id: f.audit_id }),
             tpm: node.tpm.map(|tpm| TpmView {
                 reset_count: tpm.reset_count,
                 restart_count: tpm.restart_count,
@@ -216,6 +227,11 @@ fn node_text(node: &NodeView) -> String {
         ("enrolled", node.enrolled.clone().unwrap_or_default()),
         ("last seen", node.last_seen.clone().unwrap_or_else(|| "never".to_owned())),
     ];
+    pairs.push(("attested", node.attested.clone().unwrap_or_else(|| "never".to_owned())));
+    if let Some(failing) = &node.failing {
+        let since = failing.since.as_deref().unwrap_or("an unknown time");
+        pairs.push(("failing", format!("since {since}: {}: podseal explain {}", failing.check, failing.audit_id)));
+    }
     if !node.quarantined.is_empty() {
         pairs.push(("quarantined", node.quarantined.clone()));
     }

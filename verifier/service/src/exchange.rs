@@ -7,9 +7,9 @@ use std::{
 };
 
 use podseal_appraisal::{
-    appraiser::{Appraisal, Context, LeafAppraisal, Registration, appraise},
+    appraiser::{Appraisal, Context, LeafAppraisal, Obstacle, Registration, appraise},
     batch::Unverified,
-    check::{Check, Checks},
+    check::{Check, Checks, first_obstacle},
     continuity::NodeState,
     decision::{Decision, Grant, decide},
     explanation::Explanation,
@@ -33,11 +33,12 @@ use crate::{
     keyring::{Keyring, KeyringError},
     random::{self, NoRandomness},
     rejections::{Rejection, Rejections},
-    release::{CommitError, Committer, Pending, PendingLeaf, ReleaseOutcome, SealFailure, Sealed, seal},
+    release::{CommitError, Committer, Conclusion, Pending, PendingLeaf, ReleaseOutcome, SealFailure, Sealed, seal},
     store::{
         Store,
         challenges::{self, Spend},
-        node_state::{self, Standing},
+        node_state::{self, Standing, Went},
+        nodes::Failing,
         secrets::{self, ValueError},
     },
 };
@@ -105,20 +106,30 @@ struct Decided {
     decision: Decision,
 }
 
-/// One leaf, decided, and sealed where that was the decision.
+/// One leaf, decided, and sealed where that was the decision; or the node, where it comes alone.
 struct Concluded {
     told: Told,
-    of_leaf: OfLeaf,
-    result: Result<Sealed, &'static str>,
+    of_leaf: Option<OfLeaf>,
+    result: Conclusion,
 }
 
-/// What is told of a leaf once its entry is durable.
+/// What is told of a leaf, or of a node that attests, once its entry is durable.
 struct Told {
     audit_id: String,
     leaf: Digest,
     explanation: Explanation,
-    /// Its delivery found no room in the reply: then nothing of it is recorded, and it has to ask again.
-    left_out: bool,
+    recorded: Recorded,
+}
+
+/// Whether an entry of the log tells of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    /// One of its own.
+    Entry,
+    /// None: its delivery found no room in the reply, and it has to ask again.
+    LeftOut,
+    /// That of an earlier attestation, which came to the same.
+    Before,
 }
 
 /// One batch, appraised on one generation.
@@ -173,6 +184,7 @@ impl Exchanges {
             let concluded = match self.seal(decided, &node).await {
                 // A secret got another value since the decision.
                 Err(ExchangeError::Value(ValueError::Gone { .. })) => continue,
+                concluded if batch.is_of_node_alone() => concluded.and(attested(&appraised))?,
                 concluded => concluded?,
             };
             let (pending, told) = self.archive(&appraised, concluded, &bytes).await?;
@@ -244,24 +256,24 @@ impl Exchanges {
         let mut room = self.limits.message.saturating_sub(REST_OF_A_REPLY + decided.len() * A_REFUSAL);
         let mut concluded = Vec::with_capacity(decided.len());
         for Decided { audit_id, leaf, explanation, of_leaf, secrets, decision } in decided {
-            let mut told = Told { audit_id, leaf, explanation, left_out: false };
+            let mut told = Told { audit_id, leaf, explanation, recorded: Recorded::Entry };
             let result = match decision {
-                Decision::Refuse(refusal) => Err(refusal.reason()),
+                Decision::Refuse(refusal) => Conclusion::Refused(refusal.reason()),
                 Decision::Release(grant) => {
                     let sealed = self.sealed(grant, &secrets, &told.audit_id).await?;
                     let length = sealed.delivery_length();
                     let mut checks = Checks::owing(&[&rules::REPLY_ROOM]);
                     if checks.record(&rules::REPLY_ROOM, length <= room, format!("at most {room} bytes"), format!("{length} bytes")) {
                         room -= length;
-                        Ok(sealed)
+                        Conclusion::Released(sealed)
                     } else {
-                        told.left_out = true;
+                        told.recorded = Recorded::LeftOut;
                         told.explanation = Explanation::of_checks("rejected", node, &told.explanation.workload, &checks.finish());
-                        Err(rules::REPLY_ROOM.name)
+                        Conclusion::Refused(rules::REPLY_ROOM.name)
                     }
                 }
             };
-            concluded.push(Concluded { told, of_leaf, result });
+            concluded.push(Concluded { told, of_leaf: Some(of_leaf), result });
         }
         Ok(concluded)
     }
@@ -285,8 +297,8 @@ impl Exchanges {
         let shared = self.committer.archived(shared.into_objects()).await?;
         let (mut leaves, mut all) = (Vec::with_capacity(concluded.len()), Vec::with_capacity(concluded.len()));
         for Concluded { told, of_leaf, result } in concluded {
-            if !told.left_out {
-                let mut own = of_leaf.into_objects();
+            if told.recorded == Recorded::Entry {
+                let mut own = of_leaf.map(OfLeaf::into_objects).unwrap_or_default();
                 own.push((role::EXPLANATION, told.explanation.encode()));
                 let mut objects = self.committer.archived(own).await?;
                 objects.extend_from_slice(&shared);
@@ -299,7 +311,7 @@ impl Exchanges {
             generation: generation.number,
             node: appraised.batch.needs().node.to_owned(),
             standing: appraised.standing.clone(),
-            state: went(&appraised.appraisal, &all),
+            went: went(appraised, &all),
             challenge: Spend::of(appraised.batch.needs().challenge),
             decided: appraised.now,
             leaves,
@@ -311,13 +323,19 @@ impl Exchanges {
     fn told(&self, node: &str, told: Vec<Told>, committed: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
         let mut committed = committed.into_iter();
         let mut outcomes = Vec::with_capacity(told.len());
-        for Told { audit_id, leaf, explanation, left_out } in told {
-            log_decision(&audit_id, &explanation);
-            if left_out {
-                outcomes.push((leaf, Outcome::Refused { reason: explanation.reason.clone(), audit_id: audit_id.clone() }));
-                self.rejections.add(Rejection { audit_id, time: clock::now(), explanation });
-            } else {
-                outcomes.extend(committed.next());
+        for Told { audit_id, leaf, explanation, recorded } in told {
+            let refused = || (leaf, Outcome::Refused { reason: explanation.reason.clone(), audit_id: audit_id.clone() });
+            match recorded {
+                Recorded::Before => outcomes.extend((explanation.result != "attested").then(refused)),
+                Recorded::LeftOut => {
+                    log_decision(&audit_id, &explanation);
+                    outcomes.push(refused());
+                    self.rejections.add(Rejection { audit_id, time: clock::now(), explanation });
+                }
+                Recorded::Entry => {
+                    log_decision(&audit_id, &explanation);
+                    outcomes.extend(committed.next());
+                }
             }
         }
         self.reply(node, outcomes)
@@ -351,7 +369,7 @@ impl Exchanges {
         let audit_id = random::audit_id()?;
         log_decision(&audit_id, &explanation);
         let refused = |leaf| (leaf, Outcome::Refused { reason: explanation.reason.clone(), audit_id: audit_id.clone() });
-        let outcomes = batch.leaf_digests().map(refused).collect();
+        let outcomes = batch.answered().map(refused).collect();
         self.rejections.add(Rejection { audit_id: audit_id.clone(), time: clock::now(), explanation: explanation.clone() });
         self.reply(batch.needs().node, outcomes)
     }
@@ -368,15 +386,35 @@ impl Exchanges {
     }
 }
 
-/// What the evidence says about the node itself. A fork names the decision that says more.
-fn went(appraisal: &Appraisal, told: &[Told]) -> node_state::Outcome {
-    if let Some(state) = appraisal.state() {
-        return node_state::Outcome::Forward(state.clone());
-    }
-    let explained =
-        told.first().map_or_else(|| "an exchange without leaves".to_owned(), |first| format!("podseal explain {}", first.audit_id));
-    let fork = |check: &Check| format!("{}: found {}, wanted {}: {explained}", check.rule.name, check.found, check.expected);
-    appraisal.fork().map_or(node_state::Outcome::Nothing, |check| node_state::Outcome::Fork(fork(check)))
+/// What the node's evidence comes to by itself; told by the earlier entry where that said the same.
+fn attested(appraised: &Appraised) -> Result<Vec<Concluded>, ExchangeError> {
+    let explanation = Explanation::of_node(&appraised.batch, &appraised.appraisal);
+    let found = went(appraised, &[]);
+    let known = appraised.standing.as_ref().filter(|standing| !standing.is_changed_by(&found) && found.fork.is_none());
+    let (audit_id, recorded) = match known {
+        Some(standing) => (standing.failing.as_ref().map(|failing| failing.audit_id.clone()).unwrap_or_default(), Recorded::Before),
+        None => (random::audit_id()?, Recorded::Entry),
+    };
+    let result = match first_obstacle(appraised.appraisal.node_checks()) {
+        None => Conclusion::Attested,
+        Some(check) => Conclusion::Refused(check.rule.name),
+    };
+    let told = appraised.batch.answered().map(|leaf| Told { audit_id: audit_id.clone(), leaf, explanation: explanation.clone(), recorded });
+    Ok(told.zip([result]).map(|(told, result)| Concluded { told, of_leaf: None, result }).collect())
+}
+
+/// What the evidence says about the node itself; a failure names the decision that says more.
+fn went(appraised: &Appraised, told: &[Told]) -> Went {
+    let (appraisal, audit_id) = (&appraised.appraisal, told.first().map(|first| first.audit_id.clone()).unwrap_or_default());
+    let failing = |check: &Check| Failing { since: appraised.now, check: check.rule.name.to_owned(), audit_id: audit_id.clone() };
+    let fork = |check: &Check| format!("{}: found {}, wanted {}: podseal explain {audit_id}", check.rule.name, check.found, check.expected);
+    let failing = match appraisal.node_obstacle() {
+        // That an answer came late says nothing about the node.
+        Obstacle::Late => appraised.standing.as_ref().and_then(|standing| standing.failing.clone()),
+        Obstacle::None => None,
+        Obstacle::Check(check) => Some(failing(check)),
+    };
+    Went { state: appraisal.state().cloned(), fork: appraisal.fork().map(fork), failing }
 }
 
 fn decide_leaf(

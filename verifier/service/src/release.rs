@@ -4,5 +4,5 @@
 mod commit;
 mod seal;
 
-pub use commit::{ChangeOutcome, CommitError, Committer, Pending, PendingLeaf, ReleaseOutcome};
+pub use commit::{ChangeOutcome, CommitError, Committer, Conclusion, Pending, PendingLeaf, ReleaseOutcome};
 pub use seal::{SealFailure, Sealed, seal};

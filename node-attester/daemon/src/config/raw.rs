@@ -87,6 +87,7 @@ struct RawLimits {
     identify_ms: Option<Spanned<u64>>,
     tpm_ms: Option<Spanned<u64>>,
     round_ms: Option<Spanned<u64>>,
+    attest_s: Option<Spanned<u64>>,
     connect_ms: Option<Spanned<u64>>,
     call_ms: Option<Spanned<u64>>,
     secrets_bytes: Option<Spanned<u64>>,
@@ -161,6 +162,7 @@ impl RawConfig {
                 identify: ms(&bounds.identify_ms, "limits.identify_ms", 5_000)?,
                 tpm: ms(&bounds.tpm_ms, "limits.tpm_ms", 15_000)?,
                 round: ms(&bounds.round_ms, "limits.round_ms", 30_000)?,
+                attest: Duration::from_secs(within(bounds.attest_s.as_ref(), "limits.attest_s", 900, 1, 86_400)?),
                 secrets_bytes: within(bounds.secrets_bytes.as_ref(), "limits.secrets_bytes", 8 << 20, 64 << 10, 64 << 20)?,
             },
             network_user: User {

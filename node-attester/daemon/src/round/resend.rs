@@ -53,6 +53,11 @@ impl Replayed {
     }
 }
 
+/// Whether a refusal says only that the answer came late or that the log was lost: nothing about node or workload.
+pub(crate) fn is_late(reason: &str) -> bool {
+    [RESEND, "challenge.expired", "node.overtaken"].contains(&reason)
+}
+
 /// Whether the verifier wants all of the pod log before it decides.
 pub(super) fn asks_for_all(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Refused { reason, .. } if reason == RESEND)

@@ -13,7 +13,14 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{config::Bounds, identify::Refusal, owner::TpmError, place::PlaceError, pod_log::NotRecorded, round::RoundError};
+use crate::{
+    config::Bounds,
+    identify::Refusal,
+    owner::TpmError,
+    place::PlaceError,
+    pod_log::NotRecorded,
+    round::{RoundError, is_late},
+};
 
 /// A request has a key, a salt and at most a token.
 const REQUEST: Limits = Limits { frame: TOKEN_LENGTH + 512, ..Limits::DEFAULT };
@@ -60,8 +67,7 @@ impl Answer {
 
     /// The verifier decided.
     pub(super) fn decided(reason: String, audit_id: String) -> Self {
-        // A challenge that ran out on the way says nothing about the workload; nor does a verifier that lost the pod log twice.
-        let retry = ["challenge.expired", "node.overtaken", "pod_log.resend"].contains(&reason.as_str());
+        let retry = is_late(&reason);
         let advice = if audit_id.is_empty() {
             "ask an operator of the verifier".to_owned()
         } else {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use podseal_node_attester::{
     client::Challenges,
-    round::{Replayed, RoundError, Rounds, Waiting},
+    round::{Attest, Replayed, RoundError, Rounds, Waiting},
 };
 use podseal_protocol::{
     Digest, Limits, Purpose, ReceivedChallenge,
@@ -110,6 +110,7 @@ async fn only_what_is_new_is_sent_until_the_verifier_wants_all() {
         challenges: Arc::new(Challenges::new(client)),
         limits: Limits::DEFAULT,
         replayed: Replayed::default(),
+        attest: Attest::within(std::time::Duration::from_secs(900)),
     };
     let (queue, waiting) = mpsc::channel(4);
     tokio::spawn(Arc::new(rounds).run(waiting));

@@ -67,6 +67,8 @@ fn clock_went_back() {
     let over_a_reset = world(|state| (state.reset_count, state.clock) = (6, 90_001));
     forks("node.clock", over_a_reset.clone());
     released(&World { quote: |quote| quote.safe = false, ..over_a_reset }.run());
+    // No power was cut where neither counter moved.
+    forks("node.clock", World { quote: |quote| quote.safe = false, ..world(|state| state.clock = 90_001) });
     let long = world(|state| (state.reset_count, state.clock) = (6, 90_001 + (1 << 22)));
     forks("node.clock", World { quote: |quote| quote.safe = false, ..long });
 }

@@ -64,6 +64,7 @@ pub(crate) struct Signer<'a> {
 pub(crate) struct Population {
     pub(crate) released: u64,
     pub(crate) refused: u64,
+    pub(crate) attested: u64,
     pub(crate) changed: u64,
 }
 
@@ -117,6 +118,7 @@ impl LogReplay {
             Ok(entry) => match entry.kind {
                 EntryKind::Released => self.population.released += 1,
                 EntryKind::Refused => self.population.refused += 1,
+                EntryKind::Attested => self.population.attested += 1,
                 EntryKind::Changed => self.population.changed += 1,
             },
             Err(error) => {

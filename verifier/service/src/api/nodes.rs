@@ -17,7 +17,7 @@ use crate::{
     store::{
         mutation::{self, Mutation},
         node_state,
-        nodes::{self, StoredNode},
+        nodes::{self, Failing, StoredNode},
     },
 };
 
@@ -85,10 +85,11 @@ fn to_holding(holding: node_state::Holding) -> Holding {
 }
 
 fn to_node(node: StoredNode) -> Node {
-    let state = match (node.record.approved, node.record.quarantined.is_empty()) {
-        (_, false) => "quarantined",
-        (true, true) => "approved",
-        (false, true) => "pending",
+    let state = match &node.record {
+        record if !record.quarantined.is_empty() => "quarantined",
+        record if !record.approved => "pending",
+        _ if node.failing.is_some() => "failing",
+        _ => "approved",
     };
     Node {
         name: node.record.node,
@@ -105,5 +106,7 @@ fn to_node(node: StoredNode) -> Node {
         quarantined: node.record.quarantined,
         tpm: None,
         holdings: Vec::new(),
+        attested: node.attested,
+        failing: node.failing.map(|Failing { since, check, audit_id }| podseal_wire::Failing { since, check, audit_id }),
     }
 }

@@ -30,7 +30,7 @@ use crate::{
         challenges::{self, Spend},
         log::Tail,
         mutation::{ChangeError, Mutation},
-        node_state::{self, Standing},
+        node_state::{self, Standing, Went},
         nodes, secrets, state,
     },
 };
@@ -40,10 +40,21 @@ const GROUP: usize = 64;
 /// Requests that wait at most; then callers wait for a place.
 const QUEUE: usize = 256;
 
-/// One decided leaf.
+/// What becomes of a leaf, or of a node that attests.
+#[derive(Debug)]
+pub enum Conclusion {
+    /// These secrets are released.
+    Released(Sealed),
+    /// Nothing is released, for this reason.
+    Refused(&'static str),
+    /// The node's evidence holds; it asked for nothing.
+    Attested,
+}
+
+/// One decided leaf, or the node where it comes alone.
 #[derive(Debug)]
 pub struct PendingLeaf {
-    /// `h(leaf)`.
+    /// `h(leaf)`, or what an answer to the node goes by.
     pub leaf: Digest,
     /// The one id of this decision.
     pub audit_id: String,
@@ -52,7 +63,7 @@ pub struct PendingLeaf {
     /// Digests of inputs and results, by role; archived.
     pub objects: Vec<(String, Digest)>,
     /// What is released; or the reason why nothing is.
-    pub result: Result<Sealed, &'static str>,
+    pub result: Conclusion,
 }
 
 /// One exchange, decided and archived, that waits for its transaction.
@@ -65,12 +76,12 @@ pub struct Pending {
     /// How it stood when this was appraised: it is appraised anew when that is another now.
     pub standing: Option<Standing>,
     /// What its evidence says about that.
-    pub state: node_state::Outcome,
+    pub went: Went,
     /// The challenge to be spent.
     pub challenge: Spend,
     /// When it was decided, in seconds since 1970.
     pub decided: u64,
-    /// One for each leaf, in their order.
+    /// One for each leaf, in their order; without leaves one for the node, where that is news.
     pub leaves: Vec<PendingLeaf>,
 }
 
@@ -169,7 +180,7 @@ impl Committer {
             Committed::Moved => Ok(ReleaseOutcome::Moved),
             Committed::Replayed => Ok(ReleaseOutcome::Replayed),
             Committed::Entries(logged) => {
-                Ok(ReleaseOutcome::Committed(logged.into_iter().map(|l| (l.leaf.leaf, deliver(l, decided, &self.keys))).collect()))
+                Ok(ReleaseOutcome::Committed(logged.into_iter().filter_map(|l| deliver(l, decided, &self.keys)).collect()))
             }
         }
     }
@@ -203,11 +214,12 @@ impl Committer {
     }
 }
 
-/// Makes the answer for a leaf whose entry is durable: the only place where sealed secrets become bytes.
-fn deliver(logged: Logged, issued: u64, keys: &Keyring) -> Outcome {
-    match logged.leaf.result {
-        Err(reason) => Outcome::Refused { reason: reason.to_owned(), audit_id: logged.leaf.audit_id },
-        Ok(sealed) => {
+/// Makes the answer for a leaf whose entry is durable, where one is due: the only place where sealed secrets become bytes.
+fn deliver(logged: Logged, issued: u64, keys: &Keyring) -> Option<(Digest, Outcome)> {
+    let outcome = match logged.leaf.result {
+        Conclusion::Attested => return None,
+        Conclusion::Refused(reason) => Outcome::Refused { reason: reason.to_owned(), audit_id: logged.leaf.audit_id },
+        Conclusion::Released(sealed) => {
             let receipt = Receipt {
                 verifier: *keys.verifier(),
                 ciphertext: sealed.ciphertext_digest(),
@@ -222,7 +234,8 @@ fn deliver(logged: Logged, issued: u64, keys: &Keyring) -> Outcome {
             let delivery = Delivery::sign(&receipt, keys.receipt(), keys.receipt_certified().to_vec(), sealed.ciphertext);
             Outcome::Delivered(delivery.encode())
         }
-    }
+    };
+    Some((logged.leaf.leaf, outcome))
 }
 
 async fn run(mut waiting: mpsc::Receiver<Work>, store: Store, keys: Arc<Keyring>) {
@@ -342,7 +355,7 @@ async fn release(open: &mut SqliteConnection, log: &mut Tail, pending: &Pending)
     for leaf in &pending.leaves {
         let mut objects = leaf.objects.clone();
         let kind = match &leaf.result {
-            Ok(sealed) => {
+            Conclusion::Released(sealed) => {
                 objects.push((role::CIPHERTEXT.to_owned(), sealed.ciphertext_digest()));
                 for released in sealed.secrets() {
                     secrets::released(open, &released.request.secret).await?;
@@ -351,13 +364,14 @@ async fn release(open: &mut SqliteConnection, log: &mut Tail, pending: &Pending)
                 node_state::hold(open, &pending.node, holding, sealed.secrets()).await?;
                 EntryKind::Released
             }
-            Err(_) => EntryKind::Refused,
+            Conclusion::Refused(_) => EntryKind::Refused,
+            Conclusion::Attested => EntryKind::Attested,
         };
         let entry = Entry::new(leaf.audit_id.clone(), pending.decided, kind, objects).encode();
         entries.push((log.append(open, &leaf.audit_id, &entry).await?, Digest::of(&entry)));
     }
     nodes::seen(open, &pending.node, pending.decided).await?;
     let prior = pending.standing.as_ref().and_then(|standing| standing.state.as_ref());
-    node_state::keep(open, &pending.node, prior, &pending.state).await?;
+    node_state::keep(open, &pending.node, prior, &pending.went, pending.decided).await?;
     Ok(Written::Entries(entries))
 }

@@ -7,7 +7,8 @@ use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
 use super::{
     integer,
     mutation::{ChangeError, Conflict},
-    nodes, unsigned,
+    nodes::{self, Failing},
+    unsigned,
 };
 
 /// A secret that a node may hold in memory.
@@ -27,13 +28,13 @@ pub struct Holding {
 
 /// What an exchange came to for the node that sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Its TPM went forward, to here.
-    Forward(NodeState),
+pub struct Went {
+    /// Where its TPM stands now; `None` where the evidence does not say.
+    pub state: Option<NodeState>,
     /// Its TPM went back: how.
-    Fork(String),
-    /// Its evidence says nothing about it.
-    Nothing,
+    pub fork: Option<String>,
+    /// Why its evidence does not hold.
+    pub failing: Option<Failing>,
 }
 
 /// A node as a decision rests on it. The committer takes nothing that was decided on another.
@@ -43,6 +44,21 @@ pub struct Standing {
     pub record: NodeRecord,
     /// Where its TPM stood last; `None` before its first evidence.
     pub state: Option<NodeState>,
+    /// Why its evidence did not hold last.
+    pub failing: Option<Failing>,
+}
+
+impl Standing {
+    /// Whether what its evidence came to now is another than before: then it goes into the log.
+    #[must_use]
+    pub fn is_changed_by(&self, went: &Went) -> bool {
+        let check = |failing: &Option<Failing>| failing.as_ref().map(|failing| failing.check.clone());
+        let boots = match (&self.state, &went.state) {
+            (Some(before), Some(now)) => now.is_another_boot(before),
+            (before, now) => before.is_some() != now.is_some(),
+        };
+        check(&self.failing) != check(&went.failing) || went.failing.is_none() && boots
+    }
 }
 
 /// How a node stands; `None` for one that there is not.
@@ -50,28 +66,41 @@ pub struct Standing {
 /// # Errors
 /// The store failed, or the state in it is none.
 pub async fn standing(executor: impl SqliteExecutor<'_>, node: &str) -> Result<Option<Standing>, sqlx::Error> {
-    Ok(nodes::get(executor, node).await?.map(|stored| Standing { record: stored.record, state: stored.state }))
+    Ok(nodes::get(executor, node).await?.map(|stored| Standing { record: stored.record, state: stored.state, failing: stored.failing }))
 }
 
 /// Keeps what an exchange came to; within the committer's transaction.
 ///
 /// # Errors
 /// The store failed.
-pub async fn keep(connection: &mut SqliteConnection, node: &str, prior: Option<&NodeState>, outcome: &Outcome) -> Result<(), sqlx::Error> {
-    match outcome {
-        Outcome::Nothing => {}
-        Outcome::Forward(state) => {
-            let update = sqlx::query("UPDATE nodes SET state = ?2 WHERE name = ?1").bind(node).bind(state.encode());
-            update.execute(&mut *connection).await?;
-            // A reset leaves nothing of what was in memory.
-            if prior.is_some_and(|prior| state.is_another_boot(prior)) {
-                sqlx::query("DELETE FROM holdings WHERE node = ?1").bind(node).execute(connection).await?;
-            }
+pub async fn keep(
+    connection: &mut SqliteConnection,
+    node: &str,
+    prior: Option<&NodeState>,
+    went: &Went,
+    now: u64,
+) -> Result<(), sqlx::Error> {
+    match &went.failing {
+        None => {
+            let held = sqlx::query("UPDATE nodes SET attested = ?2, failing_since = 0, failing = '', failing_id = '' WHERE name = ?1");
+            held.bind(node).bind(integer(now)).execute(&mut *connection).await?;
         }
-        Outcome::Fork(why) => {
-            let update = sqlx::query("UPDATE nodes SET quarantined = ?2 WHERE name = ?1 AND quarantined = ''").bind(node).bind(why);
-            update.execute(connection).await?;
+        Some(Failing { since, check, audit_id }) => {
+            let failing =
+                sqlx::query("UPDATE nodes SET failing_since = ?2, failing = ?3, failing_id = ?4 WHERE name = ?1 AND failing <> ?3");
+            failing.bind(node).bind(integer(*since)).bind(check).bind(audit_id).execute(&mut *connection).await?;
         }
+    }
+    if let Some(state) = &went.state {
+        sqlx::query("UPDATE nodes SET state = ?2 WHERE name = ?1").bind(node).bind(state.encode()).execute(&mut *connection).await?;
+        // A reset leaves nothing of what was in memory.
+        if prior.is_some_and(|prior| state.is_another_boot(prior)) {
+            sqlx::query("DELETE FROM holdings WHERE node = ?1").bind(node).execute(&mut *connection).await?;
+        }
+    }
+    if let Some(why) = &went.fork {
+        let update = sqlx::query("UPDATE nodes SET quarantined = ?2 WHERE name = ?1 AND quarantined = ''").bind(node).bind(why);
+        update.execute(connection).await?;
     }
     Ok(())
 }

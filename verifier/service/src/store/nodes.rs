@@ -17,12 +17,33 @@ pub struct StoredNode {
     pub record: NodeRecord,
     /// Where its TPM stood last; `None` before its first evidence.
     pub state: Option<NodeState>,
+    /// Since when and why its evidence does not hold; `None` where it holds, and before its first evidence.
+    pub failing: Option<Failing>,
+    /// When its evidence held last, in seconds since 1970; 0 for never.
+    pub attested: u64,
     /// TPM name of its AK.
     pub ak_name: Vec<u8>,
     /// When it was enrolled, in seconds since 1970.
     pub enrolled: u64,
     /// When an exchange of it was last appraised; 0 for never.
     pub last_seen: u64,
+}
+
+/// Why a node's evidence does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// The first check that did not pass.
+    pub check: String,
+    /// The decision that tells of it.
+    pub audit_id: String,
+}
+
+fn failing(row: &SqliteRow) -> Result<Option<Failing>, sqlx::Error> {
+    let (since, check) = (unsigned(row.try_get("failing_since")?), row.try_get::<String, _>("failing")?);
+    let audit_id = row.try_get("failing_id")?;
+    Ok((!check.is_empty()).then_some(Failing { since, check, audit_id }))
 }
 
 fn state(row: &SqliteRow) -> Result<Option<NodeState>, sqlx::Error> {
@@ -47,6 +68,8 @@ fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
             quarantined: row.try_get("quarantined")?,
         },
         state: state(row)?,
+        failing: failing(row)?,
+        attested: unsigned(row.try_get("attested")?),
         ak_name: row.try_get("ak_name")?,
         enrolled: unsigned(row.try_get("enrolled")?),
         last_seen: unsigned(row.try_get("last_seen")?),

@@ -14,8 +14,8 @@ struct Log {
 
 impl Log {
     fn of(size: u64) -> Self {
-        let kinds = [EntryKind::Released, EntryKind::Refused, EntryKind::Changed];
-        let entry = |i: u64| Entry::new(format!("01J9C{i}"), i, kinds[(i % 3) as usize], vec![("change".to_owned(), Digest::of(b"x"))]);
+        let kinds = [EntryKind::Released, EntryKind::Refused, EntryKind::Attested, EntryKind::Changed];
+        let entry = |i: u64| Entry::new(format!("01J9C{i}"), i, kinds[(i % 4) as usize], vec![("change".to_owned(), Digest::of(b"x"))]);
         Self {
             verifier: Digest::of(b"a verifier"),
             key: Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap(),
@@ -69,9 +69,9 @@ fn log_as_signed_verifies_at_every_size() {
         assert_eq!(verified.checks.len(), RULES.len());
         assert!(verified.earlier.is_empty());
     }
-    let log = Log::of(8);
+    let log = Log::of(11);
     let population = log.verify(&log.newest(), None, &log.numbered()).population;
-    assert_eq!(population, Population { released: 3, refused: 3, changed: 2 });
+    assert_eq!(population, Population { released: 3, refused: 3, attested: 3, changed: 2 });
 }
 
 #[test]
