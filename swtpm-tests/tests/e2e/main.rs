@@ -34,6 +34,7 @@ mod pod_log_forged;
 mod refusals;
 mod registry;
 mod replay;
+mod runtime_away;
 mod same_digest;
 mod tpm_away;
 mod two_processes;
@@ -82,6 +83,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         pod_log::TESTS,
         pod_log_forged::TESTS,
         tpm_away::TESTS,
+        runtime_away::TESTS,
         joining::TESTS,
         registry::TESTS,
         replay::TESTS,

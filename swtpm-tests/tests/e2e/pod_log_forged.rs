@@ -1,10 +1,10 @@
 //! The pod log on a real register, in the hands of somebody who would rather not show all of it.
 
-use podseal_protocol::Digest;
 use podseal_protocol::binding::PodLogHead;
 use podseal_protocol::exchange::Outcome as LeafOutcome;
 use podseal_protocol::pod_log::{Event, Record, Started};
-use podseal_swtpm_tests::site::counterfeit::{Plan, started};
+use podseal_protocol::{Digest, Limits, PodContainer, PodSet};
+use podseal_swtpm_tests::site::counterfeit::{Claim, Plan, started};
 use podseal_swtpm_tests::site::{Counterfeit, Site};
 
 use crate::fixtures::Fixtures;
@@ -18,8 +18,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("register_not_zero_at_start", register_not_zero_at_start),
     ("extended_behind_our_back", extended_behind_our_back),
     ("ephemeral_container_ends_session", ephemeral_container_ends_session),
+    ("forged_leaf_by_node_root", forged_leaf_by_node_root),
     ("pod_log_is_sent_once_and_again_when_asked", pod_log_is_sent_once_and_again_when_asked),
 ];
+
+const NEVER: &str = "a container that never was";
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -142,6 +145,33 @@ fn ephemeral_container_ends_session(fixtures: &Fixtures) -> Outcome {
     fake.ask_one(&fake.claim()?)?.delivered(site)?;
     fake.happened(Event::Exec { container_id: claim.leaf.container_id, exec_id: "kubectl-exec".into() })?;
     assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.exec");
+    Ok(())
+}
+
+/// Root of a node makes up a container that never was, and keeps the pod log to fit: nothing on this machine measures who says so. Where the secret's
+/// owner relies on a measured agent it is refused; where the owner trusts the host, the receipt says on whose word.
+fn forged_leaf_by_node_root(fixtures: &Fixtures) -> Outcome {
+    let site = fixtures.site()?;
+    let fake = Counterfeit::enrol(site, "forged-leaf", "forged-leaf")?;
+    let forged = || -> Result<Claim, Failure> {
+        let claim = fake.claim()?.with_leaf(|leaf| leaf.container_id = NEVER.into());
+        let pod = PodSet::decode(&claim.pod_set, &Limits::DEFAULT)?;
+        let containers = pod.containers().iter().map(|container| PodContainer { id: NEVER.into(), ..container.clone() });
+        let pod_set = PodSet::new(pod.host_namespaces(), containers.collect()).encode();
+        Ok(claim.with_pod_set(pod_set))
+    };
+    assert_eq!(fake.ask_one(&forged()?)?.reason(), "pod_log.container", "the log would have to say so too");
+    fake.happened(Event::Started(started(&forged()?, NEVER)))?;
+    let only_it = forged()?;
+    fake.happened(Event::Ended { container_id: fake.claim()?.leaf.container_id })?;
+    let taken = only_it.open(site.verifier().digest(), fake.ask_one(&only_it)?.delivered(site)?)?;
+    assert!(taken.receipt.claims.contains(&("agent".into(), "self-asserted".into())), "{:?}", taken.receipt.claims);
+
+    site.admin().run(&["secret", "put", "forged-leaf/db", "--accept", "test-root"], b"a value")?.json()?;
+    let answer = fake.ask_one(&forged()?)?;
+    let explained = answer.refused(site)?;
+    assert_eq!((explained.result(), answer.reason()), ("refused", "policy.forbid"), "{}", explained.told());
+    assert!(explained.check("policy.forbid").is_some_and(|check| check.origin.ends_with("@agent-self-asserted")), "{}", explained.told());
     Ok(())
 }
 
