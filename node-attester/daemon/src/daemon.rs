@@ -51,11 +51,19 @@ fn system(step: &'static str) -> impl Fn(io::Error) -> RunError {
 /// # Errors
 /// Why it cannot serve.
 pub async fn run(config: Config, control: UnixStream) -> Result<(), RunError> {
+    let owner = Owner::start(owner_config(&config)).map_err(system("thread for the TPM"))?;
+    let served = serve(config, control, owner.clone()).await;
+    if let Err(error) = owner.end().await {
+        tracing::warn!(%error, "the TPM was left as it is");
+    }
+    served
+}
+
+async fn serve(config: Config, control: UnixStream, owner: Owner) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(system("SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("SIGINT"))?;
     let Config { node, verifier, runtime_socket, workload, bounds, .. } = config.clone();
 
-    let owner = Owner::start(owner_config(&config)).map_err(system("thread for the TPM"))?;
     match owner.ak_name().await {
         Ok(_) => {}
         // It may come back; what is wrong with the key's file does not go away.

@@ -63,7 +63,20 @@ pub async fn enrol(config: &Config, token: Option<String>, control: UnixStream) 
     let link = Link::open(control, config.verifier.timeouts, config.bounds.limits).await?;
     let client = Client::new(link.way, config.verifier.id, &config.node.name, config.bounds.limits);
     let owner = Owner::start(owner_config(config)).map_err(EnrolError::Thread)?;
+    let enrolled = prove(config, token, intermediates, &client, &owner).await;
+    let ended = owner.end().await;
+    let reply = enrolled?;
+    ended?;
+    Ok(reply)
+}
 
+async fn prove(
+    config: &Config,
+    token: Option<String>,
+    intermediates: Vec<Vec<u8>>,
+    client: &Client,
+    owner: &Owner,
+) -> Result<ActivationReply, EnrolError> {
     let challenge = client.challenge(Purpose::Join).await?;
     let Identity { ek_certificate, ek_public, ak_public } = owner.enrol().await?;
     let join = Join {

@@ -242,14 +242,10 @@ impl Owner {
     /// # Errors
     /// What the operating system says when it cannot start a thread.
     pub fn start(config: OwnerConfig) -> io::Result<Self> {
-        let (jobs, mut queue) = mpsc::channel(WAITING);
+        let (jobs, queue) = mpsc::channel(WAITING);
         let (tcti, deadline) = (config.tcti.clone(), config.deadline);
-        let mut desk = Desk::new(config);
-        std::thread::Builder::new().name("tpm-owner".to_owned()).stack_size(STACK).spawn(move || {
-            while let Some(job) = queue.blocking_recv() {
-                desk.work(job);
-            }
-        })?;
+        let desk = Desk::new(config);
+        std::thread::Builder::new().name("tpm-owner".to_owned()).stack_size(STACK).spawn(move || desk.work_off(queue))?;
         Ok(Self { jobs, tcti, deadline })
     }
 
@@ -308,6 +304,15 @@ impl Owner {
                 Err(_) => self.hangs(),
             }
         }
+    }
+
+    /// Ends the thread after the jobs that wait, what it loaded flushed; later jobs are errors. A process ends only after this: the TPM software
+    /// stack does not bear to be cut off in the midst of a command.
+    ///
+    /// # Errors
+    /// The TPM did not answer in time; its connection was ended.
+    pub async fn end(&self) -> Result<(), TpmError> {
+        self.ask(self.deadline, Job::End).await
     }
 
     async fn ask<T>(&self, within: Duration, job: impl FnOnce(oneshot::Sender<Result<T, TpmError>>) -> Job) -> Result<T, TpmError> {

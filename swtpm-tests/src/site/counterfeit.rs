@@ -167,7 +167,8 @@ impl Counterfeit {
 
     /// Lets go of the TPM, so that a test may talk to it.
     pub fn release_tpm(&self) {
-        drop(self.owner.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let kept = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _away_already = kept.map(|(_, owner)| end(&owner));
     }
 
     /// The honest claim, with a fresh key and salt.
@@ -265,7 +266,7 @@ impl Counterfeit {
         let owner = match kept.take() {
             Some((known, owner)) if known == pcrs => owner,
             other => {
-                drop(other);
+                let _away_already = other.map(|(_, owner)| end(&owner));
                 let config = OwnerConfig { pcrs: pcrs.to_vec(), pod_log: None, ..self.config.clone() };
                 Owner::start(config).map_err(BenchError::io("start the TPM's owner"))?
             }
@@ -273,6 +274,12 @@ impl Counterfeit {
         let (_, owner) = kept.insert((pcrs.to_vec(), owner));
         job(owner)?.map_err(|error| BenchError::answer("the TPM", error.to_string(), "what was asked of it"))
     }
+}
+
+/// Whoever talks to the TPM next is alone: an owner that is only dropped goes on flushing for a while.
+fn end(owner: &Owner) -> Result<(), BenchError> {
+    let ended = runtime()?.block_on(owner.end());
+    ended.map_err(|error| BenchError::answer("the TPM", error.to_string(), "to be let go"))
 }
 
 fn parsed(config: &str) -> Result<Config, BenchError> {

@@ -25,6 +25,8 @@ pub(crate) const TESTS: &[Test] = &[("leak_hunt_finds_planted_canaries", leak_hu
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Hunts at most, where others come by.
+const HUNTS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Reads the canary from standard input, as a shell's own built-in does, and says so; `$1` is the folder.
 const READ: &str = "read -r c; ";
@@ -77,7 +79,16 @@ fn leak_hunt_finds_planted_canaries(fixtures: &Fixtures) -> Outcome {
     fs::create_dir_all(&dir)?;
     let canary = Canary::new()?;
     // Wherever it was in this process's own memory: it writes all the plants.
-    let hunt = || Errand::new(&canary).except(std::process::id(), "plants the canaries").run();
+    let hunt = || -> Result<_, Failure> {
+        let errand = || Errand::new(&canary).except(std::process::id(), "plants the canaries").run();
+        for _ in 0..HUNTS {
+            let (code, report) = errand()?;
+            if !report.leaks().any(is_passing) {
+                return Ok((code, report));
+            }
+        }
+        Ok(errand()?)
+    };
     let (code, before) = hunt()?;
     assert_eq!((code, before.verdict, before.leaks().count()), (0, Some(Verdict::Holds), 0), "the honest twin: {}", before.told());
 
@@ -99,6 +110,13 @@ fn leak_hunt_finds_planted_canaries(fixtures: &Fixtures) -> Outcome {
     let (code, after) = hunt()?;
     assert_eq!((code, after.leaks().count()), (0, 0), "all plants are gone: {}", after.told());
     Ok(())
+}
+
+/// Another test's doing: a child of this process between fork and exec has all of its memory, and a hunter beside this one reads everybody's.
+fn is_passing(hit: &Hit) -> bool {
+    let own = fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    let passing = [own.trim_end(), "podseal-leak-hu"];
+    hit.kind == Kind::Memory && hit.holder.as_ref().is_some_and(|holder| passing.contains(&holder.name.as_str()))
 }
 
 fn is(hit: &Hit, kind: Kind, path: &str, pid: Option<u32>, form: Option<&str>) -> bool {

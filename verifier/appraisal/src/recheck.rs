@@ -217,7 +217,7 @@ fn decide_anew(shared: &Shared, of_leaf: &OfLeaf, limits: &Limits) -> Result<(En
 /// Appraises a node alone, from these bytes alone.
 fn attest_anew(shared: &Shared, limits: &Limits) -> Result<(EntryKind, Explanation), RecheckError> {
     let batch = Unverified::parse(&shared.exchange, limits)?;
-    require(batch.is_of_node_alone(), RecheckError::NoSuchLeaf)?;
+    require(batch.is_of_node_alone(), RecheckError::Missing { role: role::LEAF.to_owned() })?;
     let explanation = Explanation::of_node(&batch, &appraise_anew(&batch, shared, limits)?);
     let kind = if explanation.result == "attested" { EntryKind::Attested } else { EntryKind::Refused };
     Ok((kind, explanation))

@@ -6,7 +6,7 @@ use podseal_protocol::{
     evidence::Part,
     pod_log::{Event, REGISTER},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, TpmError, tpm::Tpm};
 use crate::{
@@ -20,10 +20,23 @@ type Bind = Box<dyn FnOnce(PodLogHead) -> Digest + Send>;
 pub(super) enum Job {
     AkName(Reply<Vec<u8>>),
     Enrol(Reply<Identity>),
-    Activate { credential: Vec<u8>, encrypted_secret: Vec<u8>, reply: Reply<[u8; 32]> },
-    Collect { from: u64, bind: Bind, reply: Reply<Collected> },
+    Activate {
+        credential: Vec<u8>,
+        encrypted_secret: Vec<u8>,
+        reply: Reply<[u8; 32]>,
+    },
+    Collect {
+        from: u64,
+        bind: Bind,
+        reply: Reply<Collected>,
+    },
     OpenPodLog(Reply<Opened>),
-    Record { event: Event, reply: Reply<PodLogHead> },
+    Record {
+        event: Event,
+        reply: Reply<PodLogHead>,
+    },
+    /// The last one.
+    End(Reply<()>),
 }
 
 impl Job {
@@ -35,7 +48,7 @@ impl Job {
             Self::Activate { reply, .. } => reply.is_closed(),
             Self::Collect { reply, .. } => reply.is_closed(),
             Self::OpenPodLog(reply) => reply.is_closed(),
-            Self::Record { .. } => false,
+            Self::Record { .. } | Self::End(_) => false,
         }
     }
 }
@@ -59,8 +72,22 @@ impl Desk {
         Self { tpm: Tpm::new(config), pod_log, log: None, limits }
     }
 
+    /// Does jobs until the last one; then the device is closed before that is answered.
+    pub(super) fn work_off(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.blocking_recv() {
+            match job {
+                Job::End(reply) => {
+                    drop(self);
+                    drop(reply.send(Ok(())));
+                    return;
+                }
+                job => self.work(job),
+            }
+        }
+    }
+
     /// Does one job, unless whoever asked has given up: the device is slow. Whoever gives up while it is done does not take the answer.
-    pub(super) fn work(&mut self, job: Job) {
+    fn work(&mut self, job: Job) {
         if job.is_given_up() {
             return;
         }
@@ -72,6 +99,8 @@ impl Desk {
             }
             Job::Collect { from, bind, reply } => drop(reply.send(self.collect(from, bind))),
             Job::OpenPodLog(reply) => drop(reply.send(self.opened().map(|(log, _)| log.opened()))),
+            // `work_off` has taken it.
+            Job::End(_) => {}
             Job::Record { event, reply } => drop(reply.send(self.opened().and_then(|(log, tpm)| log.record(event, tpm)))),
         }
     }

@@ -199,3 +199,43 @@ fn inputs_that_do_not_parse() {
     let far = objects(shared, OfLeaf::new(1, &[0; 32], &[]), &explanation);
     assert_eq!(anew(&entry(EntryKind::Released, &far), &far).unwrap_err(), RecheckError::NoSuchLeaf);
 }
+
+/// What log and archive have of a node that came without leaves.
+fn attested(world: &World) -> (Entry, Objects) {
+    let run = world.run();
+    let explanation = Explanation::of_node(&run.batch, &run.appraisal);
+    let mut all: Objects = world.shared(&run).into_objects().into_iter().map(|(role, bytes)| (role.to_owned(), bytes)).collect();
+    all.insert(role::EXPLANATION.to_owned(), explanation.encode());
+    let kind = if explanation.result == "attested" { EntryKind::Attested } else { EntryKind::Refused };
+    (entry(kind, &all), all)
+}
+
+#[test]
+fn attestation_is_decided_anew() {
+    let alone = || World::of_replicas(0);
+    let mut failing = alone();
+    failing.log = Some(log(&measured()[1..]));
+    let mut quarantined = alone();
+    quarantined.registered.as_mut().unwrap().quarantined = "lost".to_owned();
+    for (world, result, reason) in
+        [(alone(), "attested", ""), (failing, "refused", "log.replays"), (quarantined, "refused", "node.quarantine")]
+    {
+        let (entry, objects) = attested(&world);
+        let rechecked = anew(&entry, &objects).unwrap();
+        assert!(rechecked.same, "{rechecked:#?}");
+        assert_eq!((rechecked.now.result.as_str(), rechecked.now.reason.as_str()), (result, reason));
+        // Neither kind passes for the other.
+        let other = if entry.kind == EntryKind::Attested { EntryKind::Refused } else { EntryKind::Attested };
+        assert!(!anew(&Entry { kind: other, ..entry.clone() }, &objects).unwrap().same);
+        assert!(!anew(&Entry { kind: EntryKind::Released, ..entry }, &objects).unwrap().same);
+    }
+    // What was decided on a leaf is no attestation, whatever the entry leaves out.
+    let (entry, objects) = attested(&World::of_replicas(1));
+    assert_eq!(anew(&entry, &objects).unwrap_err(), RecheckError::Missing { role: role::LEAF.to_owned() });
+    // A stranger attests nothing.
+    let mut stranger = alone();
+    stranger.registered = None;
+    let run = stranger.run();
+    assert_eq!(Explanation::of_node(&run.batch, &run.appraisal).result, "rejected");
+    assert_eq!(run.batch.answered().collect::<Vec<_>>().len(), 1, "the refusal has something to go by");
+}

@@ -247,7 +247,13 @@ impl World {
     /// What the archive keeps of [`World::run`], for one leaf, and what was decided on it.
     pub(crate) fn archived(&self, index: usize) -> (Shared, OfLeaf, Explanation) {
         let run = self.run();
-        let shared = Shared {
+        let of_leaf = OfLeaf::new(u64::try_from(index).unwrap(), &[0x5a; 32], &self.secrets);
+        (self.shared(&run), of_leaf, run.explanation(index))
+    }
+
+    /// What the archive keeps of a run, whatever its leaves are.
+    pub(crate) fn shared(&self, run: &Run) -> Shared {
+        Shared {
             exchange: self.exchange(),
             verifier: self.verifier,
             now: self.now,
@@ -258,9 +264,7 @@ impl World {
             policy: self.policy.clone(),
             references: self.references.iter().map(|text| ("golden".to_owned(), text.clone())).collect(),
             pod_log: self.kept.as_ref().map(PodLogState::encode),
-        };
-        let of_leaf = OfLeaf::new(u64::try_from(index).unwrap(), &[0x5a; 32], &self.secrets);
-        (shared, of_leaf, run.explanation(index))
+        }
     }
 }
 
