@@ -15,6 +15,7 @@ use podseal_swtpm_tests::sandbox;
 
 use crate::fixtures::Fixtures;
 
+mod ak_kinds;
 mod audit;
 mod bench;
 mod crash;
@@ -82,6 +83,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         pod_log_forged::TESTS,
         tpm_away::TESTS,
         joining::TESTS,
+        ak_kinds::TESTS,
         replay::TESTS,
         decisive::TESTS,
         audit::TESTS,

@@ -42,8 +42,8 @@ fn quote_of_the_other_kind_of_key() {
 /// TPMT_SIGNATURE of ECDSA: scheme, hash, then r and s, 32 bytes each behind their lengths.
 #[test]
 fn ecc_signature_changed_on_the_way() {
-    let changes: [(&str, fn(&mut Sent)); 4] = [
-        ("one bit of r", |sent| quote_part(&mut sent.parts).1[10] ^= 1),
+    for (what, on_the_way) in [
+        ("one bit of r", (|sent| quote_part(&mut sent.parts).1[10] ^= 1) as fn(&mut Sent)),
         ("r is 0", |sent| quote_part(&mut sent.parts).1[6..38].fill(0)),
         ("s is 0", |sent| quote_part(&mut sent.parts).1[40..].fill(0)),
         ("r of 33 bytes", |sent| {
@@ -51,8 +51,7 @@ fn ecc_signature_changed_on_the_way() {
             signature[5] = 33;
             signature.insert(6, 0);
         }),
-    ];
-    for (what, on_the_way) in changes {
+    ] {
         refused_world(&["quote.signature"], By::Anybody, what, &World { on_the_way, ..ecc_world() });
     }
 }
