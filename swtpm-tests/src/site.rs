@@ -208,6 +208,7 @@ impl Site {
             cluster: self.cluster.id().to_owned(),
             runtime,
             published,
+            ak: options.ak,
             pod_log: options.pod_log,
             more: options.config.clone(),
         }

@@ -13,6 +13,7 @@
 //!
 //! [tpm]
 //! tcti = "device:/dev/tpmrm0"           # or swtpm:host=HOST,port=PORT
+//! ak = "ecc"                            # or rsa; optional: the kind of the key that `enroll` makes
 //! ak_state = "/var/lib/podseal/ak"      # written by `enroll`, mode 0600
 //! event_log = "/sys/kernel/security/tpm0/binary_bios_measurements"
 //! pcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
@@ -156,6 +157,8 @@ pub struct Verifier {
 pub struct Tpm {
     /// How to reach it.
     pub tcti: Tcti,
+    /// Which kind of AK this node is to have; where nothing is said, the one that it has, or [`AkKind::Ecc`].
+    pub ak: Option<AkKind>,
     /// File with the AK, wrapped by the TPM.
     pub ak_state: PathBuf,
     /// The firmware's event log.
@@ -164,6 +167,26 @@ pub struct Tpm {
     pub pcrs: Vec<u8>,
     /// PEM certificates between the EK's and its root, where the TPM holds only the EK's.
     pub ek_intermediates: Option<PathBuf>,
+}
+
+/// A kind of attestation key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AkKind {
+    /// RSA-2048, signing by RSASSA with SHA-256.
+    Rsa,
+    /// ECC on NIST P-256, signing by ECDSA with SHA-256.
+    Ecc,
+}
+
+impl AkKind {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa => "rsa",
+            Self::Ecc => "ecc",
+        }
+    }
 }
 
 /// A way to reach a TPM.

@@ -102,7 +102,8 @@ pub fn owner_config(config: &Config) -> OwnerConfig {
     let tpm = config.tpm.clone();
     let (limits, deadline) = (config.bounds.limits, config.bounds.tpm);
     let pod_log = config.pod_log.clone().map(|file| PodLogFiles { file, boot_id: config.node.boot_id.clone() });
-    OwnerConfig { tcti: tpm.tcti, ak_state: tpm.ak_state, event_log: tpm.event_log, pcrs: tpm.pcrs, limits, deadline, pod_log }
+    let (tcti, ak, ak_state, event_log, pcrs) = (tpm.tcti, tpm.ak, tpm.ak_state, tpm.event_log, tpm.pcrs);
+    OwnerConfig { tcti, ak, ak_state, event_log, pcrs, limits, deadline, pod_log }
 }
 
 /// Reads a join token from a file, or from stdin where that is `-`.

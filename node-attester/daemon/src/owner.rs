@@ -4,6 +4,7 @@
 //! A job that fails closes the device; the next one opens it anew. So a TPM that went away and came back needs no restart. A job that
 //! takes too long is given up, and the connection that it waits on is ended: so one that hangs needs none either.
 
+mod ak;
 mod ak_state;
 mod job;
 mod pod_log;
@@ -18,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tss_esapi::constants::{Tss2ResponseCode, Tss2ResponseCodeKind};
 
 use crate::{
-    config::Tcti,
+    config::{AkKind, Tcti},
     pod_log::{Opened, PodLogError},
 };
 use job::{Desk, Job};
@@ -103,6 +104,19 @@ pub enum TpmError {
         /// What is wrong.
         problem: String,
     },
+    /// The attestation key is of another kind than the configuration says.
+    #[error(
+        "{path}: found an attestation key of the kind {}, wanted {} as tpm.ak says: \
+         set tpm.ak to {}, or remove the file and run `podseal-node-attester enroll`", .found.as_str(), .wanted.as_str(), .found.as_str()
+    )]
+    OtherKeyKind {
+        /// Which file.
+        path: PathBuf,
+        /// What it holds.
+        found: AkKind,
+        /// What the configuration says.
+        wanted: AkKind,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {problem}: correct the path or its permissions")]
     File {
@@ -185,6 +199,8 @@ pub trait Collector: Send {
 pub struct OwnerConfig {
     /// How to reach the TPM.
     pub tcti: Tcti,
+    /// Which kind of AK there is to be, where the configuration says so.
+    pub ak: Option<AkKind>,
     /// File with the AK.
     pub ak_state: PathBuf,
     /// The firmware's event log.
@@ -257,10 +273,10 @@ impl Owner {
         self.ask(self.deadline, Job::AkName).await
     }
 
-    /// The TPM's identity; makes the AK and its file where there is none.
+    /// The TPM's identity; makes the AK and its file where there is none. A key that is there is kept.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is none; [`TpmError::OtherKeyKind`] where the key is not what the configuration says.
     pub async fn enrol(&self) -> Result<Identity, TpmError> {
         self.ask(ENROLMENT, Job::Enrol).await
     }

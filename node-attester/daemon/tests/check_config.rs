@@ -48,7 +48,9 @@ fn a_good_configuration_is_accepted_and_nothing_is_opened() {
         assert!(check(&format!("{GOOD}\n{optional}")).0, "{optional}");
     }
     let device = GOOD.replace("swtpm:host=127.0.0.1,port=2321", "device:/dev/tpmrm0");
-    assert!(check(&device.replace("[runtime]", "pcrs = [0, 7, 15]\n[runtime]")).0);
+    for optional in ["pcrs = [0, 7, 15]", "ak = \"rsa\"", "ak = \"ecc\""] {
+        assert!(check(&device.replace("[runtime]", &format!("{optional}\n[runtime]"))).0, "{optional}");
+    }
 }
 
 #[test]
@@ -94,6 +96,8 @@ fn a_value_that_cannot_be_meant_is_named_with_its_line() {
         ("swtpm:host=127.0.0.1,port=2321", "device:tpm0", 11, "tpm.tcti"),
         ("swtpm:host=127.0.0.1,port=2321", "tabrmd:", 11, "tpm.tcti"),
         ("/var/lib/podseal/ak", "ak", 12, "tpm.ak_state"),
+        ("[runtime]", "ak = \"ECC\"\n[runtime]", 14, "tpm.ak"),
+        ("[runtime]", "ak = \"\"\n[runtime]", 14, "tpm.ak"),
         ("[runtime]", "pcrs = []\n[runtime]", 14, "tpm.pcrs"),
         ("[runtime]", "pcrs = [7, 0]\n[runtime]", 14, "tpm.pcrs"),
         ("[runtime]", "pcrs = [0, 16]\n[runtime]", 14, "tpm.pcrs"),

@@ -189,8 +189,7 @@ impl Counterfeit {
         let leaves: Vec<Vec<u8>> = claims.iter().map(|claim| claim.leaf.encode()).collect();
         let (node, profile) = (self.machine.name().to_owned(), PROFILE.to_owned());
         let pod_log = log.as_ref().map_or(PodLogHead::NONE, |log| log.head);
-        let mut pcrs = self.config.pcrs.clone();
-        pcrs.extend(log.as_ref().map(|_| REGISTER));
+        let pcrs = self.registers();
         let signed = Signed {
             challenge: Digest::of(&challenge),
             purpose: Purpose::Release,
@@ -229,9 +228,17 @@ impl Counterfeit {
         })
     }
 
-    /// The name of the machine's AK.
+    /// What an honest quote covers.
+    fn registers(&self) -> Vec<u8> {
+        let mut pcrs = self.config.pcrs.clone();
+        pcrs.extend(self.pod_log().map(|_| REGISTER));
+        pcrs
+    }
+
+    /// The name of the machine's AK. The owner that tells it is the one that an honest quote takes: of two, one after the other, the first may flush
+    /// what the second has just loaded.
     pub fn signer(&self) -> Result<Vec<u8>, BenchError> {
-        self.with_owner(&self.config.pcrs, |owner| runtime().map(|runtime| runtime.block_on(owner.ak_name())))
+        self.with_owner(&self.registers(), |owner| runtime().map(|runtime| runtime.block_on(owner.ak_name())))
     }
 
     /// Sends an exchange: one answer a leaf, in their order.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use podseal_node_attester::config::AkKind;
+
 use super::Site;
 use crate::bootlog::Boot;
 use crate::error::BenchError;
@@ -37,6 +39,8 @@ pub struct Surroundings {
     pub runtime: PathBuf,
     /// The workload directory.
     pub published: PathBuf,
+    /// `tpm.ak`, where the configuration says it.
+    pub ak: Option<AkKind>,
     /// Whether a pod log is kept.
     pub pod_log: bool,
     /// More lines for the configuration.
@@ -116,7 +120,8 @@ impl Machine {
         let (name, uid) = (&self.name, &self.uid);
         let [boot_id, ak, log, issuer] =
             [self.boot_id(), self.ak_state(), self.event_log(), self.dir.join("ek-issuer.pem")].map(|path| path.display().to_string());
-        let Surroundings { address, verifier, cluster, runtime, published, pod_log, more } = around;
+        let Surroundings { address, verifier, cluster, runtime, published, ak: kind, pod_log, more } = around;
+        let kind = kind.map_or_else(String::new, |kind| format!("ak = \"{}\"\n", kind.as_str()));
         let pod_log = if *pod_log { format!("\n[pod_log]\nfile = \"{}\"\n", self.pod_log().display()) } else { String::new() };
         let (runtime, published) = (runtime.display(), published.display());
         format!(
@@ -132,7 +137,7 @@ id = "{verifier}"
 
 [tpm]
 tcti = "{tcti}"
-ak_state = "{ak}"
+{kind}ak_state = "{ak}"
 event_log = "{log}"
 ek_intermediates = "{issuer}"
 

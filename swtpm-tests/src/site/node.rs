@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 
+use podseal_node_attester::config::AkKind;
 use podseal_protocol::Digest;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -34,6 +35,8 @@ pub struct NodeOptions {
     pub launcher: Option<PathBuf>,
     /// Whether a [`crate::tpm_proxy::TpmProxy`] stands before its TPM.
     pub proxied: bool,
+    /// Which kind of AK its configuration says.
+    pub ak: Option<AkKind>,
     /// Whether its attester keeps a pod log.
     pub pod_log: bool,
     /// More lines for the attester's configuration, such as `[limits]`.
@@ -52,6 +55,7 @@ impl NodeOptions {
             verifier: None,
             launcher: None,
             proxied: false,
+            ak: None,
             pod_log: true,
             config: String::new(),
             strace: Vec::new(),

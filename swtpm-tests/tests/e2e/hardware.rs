@@ -5,8 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use podseal_protocol::evidence::{Evidence, Part};
 use podseal_protocol::{Digest, Limits, Purpose};
 use podseal_swtpm_tests::bootlog;
@@ -60,7 +59,7 @@ fn activation_and_quote_are_seen(fixtures: &Fixtures) -> Outcome {
 }
 
 /// In the reply to TPM2_Quote: header 10, parameterSize 4, size of TPM2B_ATTEST 2, then TPMS_ATTEST with magic 4, type 2, qualifiedSigner 36, extraData 34 and
-/// clockInfo 17 (TPM 2.0 part 2, 10.12.12); at the end the signature's 256 bytes, and an HMAC session's nonce 34, attributes 1 and HMAC 34 (part 1, 19.4).
+/// clockInfo 17 (TPM 2.0 part 2, 10.12.12); at the end the signature's r and s of 32 bytes each, and an HMAC session's nonce 34, attributes 1 and HMAC 34 (part 1, 19.4).
 const BEFORE_ATTEST: usize = 16;
 const AFTER_SIGNATURE: usize = 69;
 /// Bytes in TPMS_ATTEST.
@@ -73,7 +72,7 @@ fn tpm_reply_bit_flipped(fixtures: &Fixtures) -> Outcome {
     site.entitle(&workload, &node)?;
     workload.run(site, &node)?.started()?;
     let attest = IN_ATTEST.iter().map(|(field, at)| (*field, Byte::FromStart(BEFORE_ATTEST + at)));
-    for (place, byte) in attest.chain([("signature", Byte::FromEnd(AFTER_SIGNATURE + 100))]) {
+    for (place, byte) in attest.chain([("signature", Byte::FromEnd(AFTER_SIGNATURE + 20))]) {
         let (flipped, told) = (proxy(&node).flipped(), node.attester().log().len());
         proxy(&node).flip(Some(Flip { command: CC_QUOTE, byte, bit: 2 }));
         let refused = workload.run(site, &node)?.refused();
@@ -95,7 +94,7 @@ fn tpm_reply_bit_flipped(fixtures: &Fixtures) -> Outcome {
 fn tpm_reply_bit_flipped_behind_the_attester(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let fake = Counterfeit::enrol(site, "flipped-2", "flipped-2")?;
-    let places = IN_ATTEST.iter().map(|(field, at)| (*field, *at, true)).chain([("signature", 100, false)]);
+    let places = IN_ATTEST.iter().map(|(field, at)| (*field, *at, true)).chain([("signature", 20, false)]);
     for (place, at, in_attest) in places {
         let mut exchange = fake.collect(fake.plan(&[&fake.claim()?])?)?;
         let mut evidence = Evidence::decode(&exchange.evidence, &Limits::DEFAULT)?;
@@ -235,17 +234,17 @@ fn ak_self_made_signs_a_quote(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let fake = Counterfeit::enrol(site, "self-made", "self-made")?;
     fake.ask_one(&fake.claim()?)?.delivered(site)?;
-    let key = KeyPair::generate(KeySize::Rsa2048)?;
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
     let mut exchange = fake.collect(fake.plan(&[&fake.claim()?])?)?;
     let mut evidence = Evidence::decode(&exchange.evidence, &Limits::DEFAULT)?;
     for part in &mut evidence.parts {
         if let Part::TpmQuote { attest, signature, .. } = part {
-            let mut signed = vec![0; 256];
-            key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), attest, &mut signed)?;
-            // TPMT_SIGNATURE (TPM 2.0 part 2, 11.3.4): TPM_ALG_RSASSA, TPM_ALG_SHA256, size.
-            let head = [0x00, 0x14, 0x00, 0x0B, 0x01, 0x00];
+            let signed = key.sign(&SystemRandom::new(), attest)?;
+            let (r, s) = signed.as_ref().split_at(32);
+            // TPMT_SIGNATURE (TPM 2.0 part 2, 11.3.4): TPM_ALG_ECDSA, TPM_ALG_SHA256, r and s behind their lengths.
+            let head = [0x00, 0x18, 0x00, 0x0B];
             assert_eq!(signature[..head.len()], head);
-            *signature = [head.as_slice(), &signed].concat();
+            *signature = [&head, &[0, 32][..], r, &[0, 32], s].concat();
         }
     }
     exchange.evidence = evidence.encode();

@@ -1,7 +1,6 @@
 //! Enrolment on the running verifier: who cannot become a node, and what a node with a test root never is.
 
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::KeyPair as _;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use podseal_protocol::join::Join;
 use podseal_swtpm_tests::error::BenchError;
 use podseal_swtpm_tests::site::{Counterfeit, Joining, Site, Workload};
@@ -48,13 +47,14 @@ fn only(name: &str) -> (String, Vec<String>) {
 fn ak_self_made(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let (machine, request) = joining(site, "made-up")?;
-    let key = KeyPair::generate(KeySize::Rsa2048)?;
-    let modulus = key.public_key().modulus();
-    let modulus = modulus.big_endian_without_leading_zero();
-    // TPMT_PUBLIC of an RSA key ends with its modulus: everything else stays as a TPM says it.
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+    let (x, y) = key.public_key().as_ref()[1..].split_at(32);
+    // TPMT_PUBLIC of an ECC key ends with its point, each coordinate behind its length: everything else stays as a TPM says it.
+    let point = [&[0, 32], x, &[0, 32], y].concat();
     let mut self_made = request.clone();
-    let at = self_made.ak_public.len() - modulus.len();
-    self_made.ak_public.splice(at.., modulus.iter().copied());
+    let at = self_made.ak_public.len() - point.len();
+    assert_eq!(self_made.ak_public[at..at + 2], [0, 32]);
+    self_made.ak_public.splice(at.., point);
 
     let credential = machine.join(&self_made)?;
     assert!(machine.open(credential).is_err(), "the TPM activated a key that it does not have");

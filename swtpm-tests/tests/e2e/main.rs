@@ -15,6 +15,7 @@ use podseal_swtpm_tests::sandbox;
 
 use crate::fixtures::Fixtures;
 
+mod ak_kinds;
 mod audit;
 mod bench;
 mod crash;
@@ -86,6 +87,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         runtime_away::TESTS,
         joining::TESTS,
         registry::TESTS,
+        ak_kinds::TESTS,
         replay::TESTS,
         decisive::TESTS,
         audit::TESTS,

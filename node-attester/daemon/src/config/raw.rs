@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::hardening::{Exception, Exceptions, User};
 
-use super::{Bounds, Config, Node, Tcti, Tpm, Verifier, Workload};
+use super::{AkKind, Bounds, Config, Node, Tcti, Tpm, Verifier, Workload};
 
 /// Highest register that the binding of boot evidence may rest on: 16 and 23 can be reset, 17 to 22 hang on localities
 /// (TCG PC Client PTP 1.05, section 4.5.1).
@@ -54,6 +54,7 @@ struct RawVerifier {
 #[serde(deny_unknown_fields)]
 struct RawTpm {
     tcti: Spanned<String>,
+    ak: Option<Spanned<String>>,
     ak_state: Spanned<String>,
     event_log: Option<Spanned<String>>,
     pcrs: Option<Spanned<Vec<u8>>>,
@@ -193,6 +194,7 @@ impl RawTpm {
         }
         Ok(Tpm {
             tcti: tcti(&self.tcti)?,
+            ak: self.ak.as_ref().map(ak_kind).transpose()?,
             ak_state: path(&self.ak_state, "tpm.ak_state")?,
             event_log,
             pcrs,
@@ -246,6 +248,11 @@ fn tcti(value: &Spanned<String>) -> Result<Tcti, Keyed> {
     let host = host.strip_prefix("host=").filter(|h| !h.is_empty()).ok_or_else(refuse)?;
     let port = port.strip_prefix("port=").and_then(|p| p.parse().ok()).filter(|p| (1..u16::MAX).contains(p)).ok_or_else(refuse)?;
     Ok(Tcti::Swtpm { host: host.to_owned(), port })
+}
+
+fn ak_kind(value: &Spanned<String>) -> Result<AkKind, Keyed> {
+    let kind = [AkKind::Rsa, AkKind::Ecc].into_iter().find(|kind| kind.as_str() == value.get_ref());
+    kind.ok_or_else(|| wrong(value, "tpm.ak", "rsa or ecc", "choose one of them, or leave the key out"))
 }
 
 fn within(value: Option<&Spanned<u64>>, key: &'static str, default: u64, least: u64, most: u64) -> Result<u64, Keyed> {

@@ -15,13 +15,20 @@ use podseal_protocol::{
 };
 
 use super::TpmError;
+use crate::config::AkKind;
 
 const DOMAIN: &str = "podseal.ak-state.v1";
 /// TPM2B_PRIVATE and TPMT_PUBLIC of an RSA-2048 key have some 220 and 280 bytes.
 const MOST: usize = 4096;
 
+/// TPM_ALG_RSA and TPM_ALG_ECC: the type at the beginning of a TPMT_PUBLIC (TPM 2.0 Part 2, section 12.2.4).
+const RSA: [u8; 2] = [0x00, 0x01];
+const ECC: [u8; 2] = [0x00, 0x23];
+
 /// Both halves of a key, as TPM2_Create gave them.
 pub(super) struct AkState {
+    /// What `public` says that it is.
+    pub(super) kind: AkKind,
     /// TPMT_PUBLIC.
     pub(super) public: Vec<u8>,
     /// Contents of TPM2B_PRIVATE.
@@ -46,11 +53,17 @@ impl AkState {
     fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, String> {
         let parse = || {
             let mut d = Decoder::message(bytes, DOMAIN, 3, limits)?;
-            let state = Self { public: d.bytes("ak.public", MOST)?.to_vec(), private: d.bytes("ak.private", MOST)?.to_vec() };
+            let halves = (d.bytes("ak.public", MOST)?.to_vec(), d.bytes("ak.private", MOST)?.to_vec());
             d.end("ak")?;
-            Ok(state)
+            Ok(halves)
         };
-        parse().map_err(|e: podseal_protocol::cbor::Malformed| e.to_string())
+        let (public, private) = parse().map_err(|e: podseal_protocol::cbor::Malformed| e.to_string())?;
+        let kind = match public.first_chunk() {
+            Some(&RSA) => AkKind::Rsa,
+            Some(&ECC) => AkKind::Ecc,
+            _ => return Err("ak.public: neither an RSA nor an ECC key".to_owned()),
+        };
+        Ok(Self { kind, public, private })
     }
 
     /// Writes the file, whole or not at all.

@@ -2,24 +2,29 @@
 
 use std::{fs::File, io::Read as _, path::PathBuf, str::FromStr as _, time::Duration};
 
-use podseal_protocol::{Digest, evidence::Part};
+use podseal_protocol::{Digest, evidence::Part, require};
 use tss_esapi::{
     Context, TctiNameConf,
-    abstraction::{AsymmetricAlgorithmSelection, DefaultKey, ak, ek, nv},
+    abstraction::{AsymmetricAlgorithmSelection, DefaultKey, ek, nv},
     constants::{CapabilityType, SessionType},
-    handles::{AuthHandle, KeyHandle, NvIndexTpmHandle, ObjectHandle, PersistentTpmHandle, SessionHandle, TpmHandle},
+    handles::{AuthHandle, KeyHandle, NvIndexTpmHandle, PersistentTpmHandle, SessionHandle, TpmHandle},
     interface_types::{
-        algorithm::{HashingAlgorithm, SignatureSchemeAlgorithm},
+        algorithm::HashingAlgorithm,
         key_bits::RsaKeyBits,
         resource_handles::NvAuth,
         session_handles::{AuthSession, PolicySession},
     },
-    structures::{CapabilityData, EncryptedSecret, IdObject, Private, Public, SymmetricDefinition},
-    traits::{Marshall as _, UnMarshall as _},
+    structures::{CapabilityData, EncryptedSecret, IdObject, Public, SymmetricDefinition},
+    traits::Marshall as _,
 };
 
-use super::{Collector, Identity, OwnerConfig, TpmError, ak_state::AkState, pod_log, quote};
-use crate::config::Tcti;
+use super::{
+    Collector, Identity, OwnerConfig, TpmError,
+    ak::{self, LoadedAk},
+    ak_state::AkState,
+    pod_log, quote,
+};
+use crate::config::{AkKind, Tcti};
 
 /// Connects that are tried again, and the pause before each.
 const CONNECTS: u32 = 8;
@@ -30,6 +35,9 @@ const EK_HANDLE: u32 = 0x8101_0001;
 /// Certificate of the default RSA-2048 EK (TCG EK Credential Profile 2.5, section 2.2.1.4).
 const EK_CERTIFICATE: u32 = 0x01c0_0002;
 const EK_KIND: AsymmetricAlgorithmSelection = AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048);
+/// The kind of AK that is made where the configuration says none: a TPM makes and uses it several times faster than an RSA key, and each of the
+/// PC Client profile has it (TCG PC Client Platform TPM Profile 1.05).
+const UNLESS_SAID: AkKind = AkKind::Ecc;
 /// How often a command is sent again when the TPM says TPM_RC_RETRY.
 const RETRIES: u32 = 5;
 /// First handles of what a former client may have left: HMAC sessions, policy sessions, transient objects (TPM 2.0 Part 2, section 7.2).
@@ -39,6 +47,8 @@ const LEFT_BEHIND: [u32; 3] = [0x0200_0000, 0x0300_0000, 0x8000_0000];
 pub(super) struct Tpm {
     config: OwnerConfig,
     open: Option<Open>,
+    /// Whether it was said that the AK is of another kind than configured.
+    warned: bool,
 }
 
 /// Fields are dropped in this order: the context flushes what it loaded.
@@ -48,15 +58,9 @@ struct Open {
     ak: Option<LoadedAk>,
 }
 
-#[derive(Clone)]
-struct LoadedAk {
-    handle: KeyHandle,
-    name: Vec<u8>,
-}
-
 impl Tpm {
     pub(super) fn new(config: OwnerConfig) -> Self {
-        Self { config, open: None }
+        Self { config, open: None, warned: false }
     }
 
     /// Runs a job, again where the TPM asks for that; after any other error the device is closed.
@@ -79,13 +83,14 @@ impl Tpm {
     }
 
     pub(super) fn enrol(&mut self) -> Result<Identity, TpmError> {
-        let path = self.config.ak_state.clone();
-        let state = AkState::read(&path, &self.config.limits)?;
+        let (path, kind) = (self.config.ak_state.clone(), self.config.ak.unwrap_or(UNLESS_SAID));
+        let state = self.state()?;
+        state.as_ref().map_or(Ok(()), |state| self.is_as_configured(state))?;
         let Open { context, ek, .. } = self.open()?;
         let state = match state {
             Some(state) => state,
             None => {
-                let state = create_ak(context, *ek)?;
+                let state = ak::create(context, *ek, kind)?;
                 state.write(&path)?;
                 state
             }
@@ -122,17 +127,39 @@ impl Tpm {
     }
 
     fn ak(&mut self) -> Result<(&mut Open, LoadedAk), TpmError> {
-        let (path, limits) = (self.config.ak_state.clone(), self.config.limits);
-        let open = self.open()?;
-        let ak = match &open.ak {
-            Some(ak) => ak.clone(),
+        let ak = match self.open.as_ref().and_then(|open| open.ak.clone()) {
+            Some(ak) => ak,
             None => {
-                let state = AkState::read(&path, &limits)?.ok_or(TpmError::NotEnrolled { path })?;
-                load_ak(&mut open.context, open.ek, state)?
+                let path = self.config.ak_state.clone();
+                let state = self.state()?.inspect(|state| self.warn_of_another_kind(state));
+                let open = self.open()?;
+                ak::load(&mut open.context, open.ek, state.ok_or(TpmError::NotEnrolled { path })?)?
             }
         };
+        let open = self.open()?;
         open.ak = Some(ak.clone());
         Ok((open, ak))
+    }
+
+    fn state(&self) -> Result<Option<AkState>, TpmError> {
+        AkState::read(&self.config.ak_state, &self.config.limits)
+    }
+
+    /// Whether the key is of the kind that the configuration says, where it says one.
+    fn is_as_configured(&self, state: &AkState) -> Result<(), TpmError> {
+        let wanted = self.config.ak.unwrap_or(state.kind);
+        require(state.kind == wanted, TpmError::OtherKeyKind { path: self.config.ak_state.clone(), found: state.kind, wanted })
+    }
+
+    /// The verifier knows the key that there is, so the node goes on with it. Said once.
+    fn warn_of_another_kind(&mut self, state: &AkState) {
+        if self.warned {
+            return;
+        }
+        if let Err(error) = self.is_as_configured(state) {
+            tracing::warn!(%error, "the node goes on with the key that it has");
+            self.warned = true;
+        }
     }
 
     fn open(&mut self) -> Result<&mut Open, TpmError> {
@@ -224,23 +251,6 @@ fn is_default(public: &Public, template: &Public) -> bool {
         ) => (a, b, c, d) == (e, f, g, h),
         _ => false,
     }
-}
-
-/// A restricted RSA-2048 signing key, RSASSA with SHA-256, under the EK.
-fn create_ak(context: &mut Context, ek: KeyHandle) -> Result<AkState, TpmError> {
-    let made = ak::create_ak_2(context, ek, HashingAlgorithm::Sha256, EK_KIND, SignatureSchemeAlgorithm::RsaSsa, None, DefaultKey);
-    let made = made.map_err(TpmError::at("TPM2_Create of the AK"))?;
-    let public = made.out_public.marshall().map_err(TpmError::at("TPMT_PUBLIC of the AK"))?;
-    Ok(AkState { public, private: made.out_private.value().to_vec() })
-}
-
-fn load_ak(context: &mut Context, ek: KeyHandle, state: AkState) -> Result<LoadedAk, TpmError> {
-    let public = Public::unmarshall(&state.public).map_err(TpmError::at("TPMT_PUBLIC of the AK"))?;
-    let private = Private::try_from(state.private).map_err(TpmError::at("TPM2B_PRIVATE of the AK"))?;
-    let handle = ak::load_ak(context, ek, None, private, public)
-        .map_err(TpmError::at("TPM2_Load of the AK (is this the TPM that was enrolled?)"))?;
-    let name = context.tr_get_name(ObjectHandle::from(handle)).map_err(TpmError::at("name of the AK"))?;
-    Ok(LoadedAk { handle, name: name.value().to_vec() })
 }
 
 fn policy_session(context: &mut Context) -> Result<AuthSession, TpmError> {

@@ -1,6 +1,7 @@
 //! The TPM's owner against a real software TPM.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod ak_kinds;
 #[path = "../client/pinned.rs"]
 mod pinned;
 mod pod_log;
@@ -9,19 +10,27 @@ mod swtpm;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
 
-use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
-use podseal_node_attester::owner::{Owner, OwnerConfig, TpmError};
+use ak_kinds::verify;
+use podseal_node_attester::{
+    config::AkKind,
+    owner::{Owner, OwnerConfig, TpmError},
+};
 use podseal_protocol::{Digest, Limits, evidence::Part};
 use swtpm::{Maker, Swtpm};
 
 const PCRS: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const LOG: &[u8] = b"what the firmware left";
 
-fn owner(tpm: &Swtpm, dir: &Path) -> Owner {
+fn config(tpm: &Swtpm, dir: &Path, ak: Option<AkKind>) -> OwnerConfig {
     let event_log = dir.join("event-log");
     fs::write(&event_log, LOG).unwrap();
     let (tcti, ak_state, deadline) = (tpm.tcti(), dir.join("ak"), Duration::from_secs(30));
-    Owner::start(OwnerConfig { tcti, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline, pod_log: None }).unwrap()
+    OwnerConfig { tcti, ak, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline, pod_log: None }
+}
+
+/// Where the configuration says nothing about the AK's kind.
+fn owner(tpm: &Swtpm, dir: &Path) -> Owner {
+    Owner::start(config(tpm, dir, None)).unwrap()
 }
 
 async fn collect(owner: &Owner, binding: Digest) -> Result<Vec<Part>, TpmError> {
@@ -53,10 +62,7 @@ async fn a_quote_verifies_under_the_enrolled_key() {
     let parts = collect(&owner, binding).await.unwrap();
     let [Part::TpmQuote { attest, signature, pcrs }, Part::BootLog(log)] = parts.as_slice() else { panic!("{parts:?}") };
     assert_eq!(log, LOG);
-    // TPMT_SIGNATURE: TPM_ALG_RSASSA, TPM_ALG_SHA256, 256 bytes (TPM 2.0 Part 2, section 11.3.4).
-    assert_eq!(signature[..6], [0x00, 0x14, 0x00, 0x0b, 0x01, 0x00]);
-    let key = RsaPublicKeyComponents { n: modulus(&identity.ak_public), e: &[1, 0, 1] };
-    key.verify(&RSA_PKCS1_2048_8192_SHA256, attest, &signature[6..]).expect("the signature covers the bytes that are sent");
+    verify(AkKind::Ecc, &identity.ak_public, attest, signature);
     assert!(attest.windows(34).any(|w| w == [&[0, 32], binding.as_ref()].concat()), "the qualifying data is the binding");
     assert_eq!(pcrs.iter().map(|(index, _)| *index).collect::<Vec<_>>(), PCRS);
     let values: Vec<u8> = pcrs.iter().flat_map(|(_, value)| value.0).collect();
@@ -118,10 +124,7 @@ async fn a_tpm_that_hangs_costs_a_deadline_and_is_used_again() {
     let dir = tempfile::tempdir().unwrap();
     owner(&tpm, dir.path()).enrol().await.unwrap();
     let deadline = Duration::from_millis(700);
-    let (tcti, ak_state, event_log) = (tpm.tcti(), dir.path().join("ak"), dir.path().join("event-log"));
-    let owner =
-        Owner::start(OwnerConfig { tcti, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline, pod_log: None })
-            .unwrap();
+    let owner = Owner::start(OwnerConfig { deadline, ..config(&tpm, dir.path(), None) }).unwrap();
     collect(&owner, Digest([1; 32])).await.unwrap();
     tpm.signal("STOP");
     let error = collect(&owner, Digest([2; 32])).await.expect_err("it hangs");

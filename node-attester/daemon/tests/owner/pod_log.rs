@@ -53,6 +53,7 @@ impl Machine {
     async fn owner(&self) -> Owner {
         let config = OwnerConfig {
             tcti: self.tpm.tcti(),
+            ak: None,
             ak_state: self.path("ak"),
             event_log: self.path("event-log"),
             pcrs: vec![0, 7],

@@ -3,17 +3,18 @@
 //! TPM 2.0 Library Specification, Part 1, 33 and Part 2, 8.3: a restricted signing key signs only what the TPM itself made, and only a
 //! key that the TPM made and never lets go says something about this TPM.
 
-use super::HashAlgorithm;
-use super::structures::{Attributes, KeyParameters, Name, Public, Scheme};
+mod key;
+
+use super::structures::{Attributes, KeyParameters, Name, Public, Scheme, Signature};
 use crate::check::{Checks, Rule};
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use key::Key;
 use std::sync::Arc;
 
-/// The key is RSA-2048 with exponent 65537, its scheme RSASSA with SHA-256, its name algorithm SHA-256.
+/// The key is RSA-2048 with exponent 65537 and RSASSA, or ECC on NIST P-256 with ECDSA; scheme and name are with SHA-256.
 pub static AK_TYPE: Rule = Rule {
     name: "ak.type",
-    spec: "TCG TPM 2.0 Part 2, 12.2.4",
-    remedy: "Create the AK as RSA-2048, RSASSA with SHA-256, name algorithm SHA-256, and enrol the node again.",
+    spec: "TCG TPM 2.0 Part 2, 12.2.4; SEC 1, 2.3.4",
+    remedy: "Create the AK as RSA-2048 with RSASSA or as ECC P-256 with ECDSA, scheme and name with SHA-256, and enrol the node again.",
 };
 /// The key signs only what the TPM made.
 pub static AK_RESTRICTED: Rule = Rule {
@@ -50,14 +51,11 @@ pub static AK_SENSITIVE_DATA_ORIGIN: Rule = Rule {
 pub static RULES: [&Rule; 7] =
     [&AK_TYPE, &AK_RESTRICTED, &AK_SIGN, &AK_NOT_DECRYPT, &AK_FIXED_TPM, &AK_FIXED_PARENT, &AK_SENSITIVE_DATA_ORIGIN];
 
-/// `TPM_ALG_RSASSA` with `TPM_ALG_SHA256`.
-const RSASSA_SHA256: Scheme = Scheme { algorithm: 0x0014, hash: Some(0x000b) };
-
 /// An AK whose public area passed every rule, ready to verify. Cloning is cheap; keep it and no quote parses the key again.
 #[derive(Debug, Clone)]
 pub struct AkPublic {
     name: Name,
-    key: Arc<ParsedPublicKey>,
+    key: Arc<Key>,
 }
 
 impl AkPublic {
@@ -67,10 +65,16 @@ impl AkPublic {
         &self.name
     }
 
-    /// Whether `signature` is RSASSA-PKCS1-v1_5 with SHA-256 of `message` under this key.
+    /// Scheme and hash in words, as [`Signature::scheme`] has them.
     #[must_use]
-    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.key.verify_sig(message, signature).is_ok()
+    pub fn scheme(&self) -> &'static str {
+        self.key.scheme()
+    }
+
+    /// Whether `signature` is one of `message` by this key, in this key's own scheme.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &Signature<'_>) -> bool {
+        self.key.verifies(message, signature)
     }
 }
 
@@ -78,7 +82,7 @@ impl AkPublic {
 ///
 /// Records each of [`RULES`]; only a key that passes all comes back. Bytes that are no public area fail `ak.type`, the rest stays owed.
 pub fn appraise_ak(tpmt_public: &[u8], checks: &mut Checks) -> Option<AkPublic> {
-    const WANTED: &str = "RSA-2048 with exponent 65537, RSASSA sha256, name algorithm sha256";
+    const WANTED: &str = "RSA-2048 with exponent 65537 and RSASSA sha256, or ECC on curve 0x0003 with ECDSA sha256; name algorithm sha256";
     let public = match Public::parse(tpmt_public) {
         Ok(public) => public,
         Err(error) => {
@@ -86,7 +90,7 @@ pub fn appraise_ak(tpmt_public: &[u8], checks: &mut Checks) -> Option<AkPublic> 
             return None;
         }
     };
-    let key = verifying_key(&public);
+    let key = Key::of(&public);
     let mut holds = checks.record(&AK_TYPE, key.is_some(), WANTED, describe(&public));
     for (rule, attribute, wanted, name) in [
         (&AK_RESTRICTED, Attributes::RESTRICTED, true, "restricted"),
@@ -103,25 +107,15 @@ pub fn appraise_ak(tpmt_public: &[u8], checks: &mut Checks) -> Option<AkPublic> 
     Some(AkPublic { name: public.name(), key: Arc::new(key?) }).filter(|_| holds)
 }
 
-fn verifying_key(public: &Public<'_>) -> Option<ParsedPublicKey> {
-    let KeyParameters::Rsa { bits: 2048, exponent: 65_537, modulus } = public.key else { return None };
-    if public.name_algorithm != HashAlgorithm::Sha256 || public.scheme != Some(RSASSA_SHA256) || !is_2048_bits(modulus) {
-        return None;
-    }
-    RsaPublicKeyComponents { n: modulus, e: &[1, 0, 1] }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()
-}
-
-/// The library takes an even modulus and one with leading zeros for keys.
-fn is_2048_bits(modulus: &[u8]) -> bool {
-    modulus.len() == 256 && modulus.first().is_some_and(|top| top & 0x80 != 0) && modulus.last().is_some_and(|low| low & 1 == 1)
-}
-
 fn describe(public: &Public<'_>) -> String {
     let key = match public.key {
         KeyParameters::Rsa { bits, exponent, modulus } => {
             format!("RSA-{bits} with exponent {exponent} and {} bytes of modulus", modulus.len())
         }
-        KeyParameters::Ecc { curve, .. } => format!("ECC on curve {curve:#06x}"),
+        KeyParameters::Ecc { curve, kdf, x, y } => {
+            let kdf = if kdf.is_some() { " with a key derivation scheme" } else { "" };
+            format!("ECC on curve {curve:#06x}{kdf}, a point of {} and {} bytes", x.len(), y.len())
+        }
     };
     let scheme = match public.scheme {
         Some(Scheme { algorithm, hash: Some(hash) }) => format!("scheme {algorithm:#06x} with hash {hash:#06x}"),

@@ -11,7 +11,7 @@ use crate::check::{Checks, Rule};
 /// The AK signed exactly these bytes.
 pub static QUOTE_SIGNATURE: Rule = Rule {
     name: "quote.signature",
-    spec: "TCG TPM 2.0 Part 3, 18.4; RFC 8017, 8.2.2",
+    spec: "TCG TPM 2.0 Part 3, 18.4; RFC 8017, 8.2.2; FIPS 186-5, 6.4.2",
     remedy: "Quote with the AK that the node is registered with; if it was made anew, enrol the node again.",
 };
 /// The signed bytes are a quote that the TPM itself made.
@@ -146,14 +146,11 @@ pub fn appraise_quote(
 
 fn signature_holds(ak: &AkPublic, evidence: &QuoteEvidence<'_>, checks: &mut Checks) -> bool {
     let (holds, found) = match Signature::parse(evidence.signature) {
-        Ok(Signature::RsaSsa { hash: HashAlgorithm::Sha256, signature }) => match ak.verifies(evidence.attest, signature) {
-            true => (true, "a signature by this AK".to_owned()),
-            false => (false, "a signature that is not this AK's over these bytes".to_owned()),
-        },
-        Ok(other) => (false, other.scheme()),
+        Ok(signature) if ak.verifies(evidence.attest, &signature) => (true, "a signature by this AK".to_owned()),
+        Ok(signature) => (false, format!("{} that is not this AK's over these bytes", signature.scheme())),
         Err(error) => (false, error.to_string()),
     };
-    checks.record(&QUOTE_SIGNATURE, holds, format!("RSASSA sha256 by {}", ak.name()), found)
+    checks.record(&QUOTE_SIGNATURE, holds, format!("{} by {}", ak.scheme(), ak.name()), found)
 }
 
 fn quote_of<'a>(bytes: &'a [u8], checks: &mut Checks) -> Option<(Attest<'a>, Vec<PcrSelection>, &'a [u8])> {

@@ -3,6 +3,7 @@
 
 mod ak;
 mod credential;
+mod ecc;
 mod ek;
 pub(crate) mod forge;
 mod never_panics;

@@ -21,7 +21,7 @@ use rcgen::{
     PublicKeyData as _, RsaKeySize, date_time_ymd,
 };
 
-use super::world::{NOW, SIGNING, ak_public, mac_key, modulus, rsa_public};
+use super::world::{ECC, NOW, SHA256, SIGNING, ak_public, ecc_public, mac_key, modulus, rsa_public};
 
 /// Restricted, decrypt, adminWithPolicy, sensitiveDataOrigin, fixedParent, fixedTPM (EK Credential Profile 2.5, template L-1).
 const EK_ATTRIBUTES: u32 = 0x0003_00b2;
@@ -178,6 +178,30 @@ fn honest_node_joins() {
     let waiting = Request { token: TokenFound::NotGiven, ..honest() };
     assert!(!candidate(&waiting).record().approved, "without a token an administrator approves");
     candidate(&Request { token: known(|t| t.node.clear()), ..honest() });
+}
+
+#[test]
+fn ecc_ak_joins() {
+    let mut request = honest();
+    request.join.ak_public = ak_public(ECC, SIGNING);
+    assert_eq!(candidate(&request).record().ak_public, ak_public(ECC, SIGNING));
+}
+
+/// The attributes are asked of it one by one, as of an RSA key.
+#[test]
+fn ecc_ak_that_no_node_may_have() {
+    for (bit, rule) in [
+        (16, "ak.restricted"),
+        (18, "ak.sign"),
+        (17, "ak.not_decrypt"),
+        (1, "ak.fixed_tpm"),
+        (4, "ak.fixed_parent"),
+        (5, "ak.sensitive_data_origin"),
+    ] {
+        refused(&[rule], rule, |r| r.join.ak_public = ak_public(ECC, SIGNING ^ 1 << bit));
+    }
+    refused(&["ak.type"], "P-384", |r| r.join.ak_public = ecc_public(SIGNING, SHA256, 4));
+    refused(&["ak.type"], "SHA-1", |r| r.join.ak_public = ecc_public(SIGNING, 4, 3));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use podseal_protocol::{Digest, evidence::Part};
 
 use super::{
     refused::{By, refused, refused_world, released},
-    world::{Pod, SHA256, World},
+    world::{ECC, Pod, SHA256, SIGNING, Sent, World, ak_public},
 };
 
 fn quote_part(parts: &mut [Part]) -> (&mut Vec<u8>, &mut Vec<u8>) {
@@ -17,6 +17,43 @@ fn quote_part(parts: &mut [Part]) -> (&mut Vec<u8>, &mut Vec<u8>) {
 #[test]
 fn ak_self_made() {
     refused(&["quote.signature"], By::Anybody, &[("signed by another AK", |w| w.signer = 1)]);
+}
+
+/// The same exchange, of a node that is registered with an ECC AK.
+fn ecc_world() -> World {
+    let mut world = World::honest();
+    world.registered.as_mut().unwrap().ak_public = ak_public(ECC, SIGNING);
+    world.signer = ECC;
+    world
+}
+
+#[test]
+fn quote_under_an_ecc_ak_is_answered() {
+    released(&ecc_world().run());
+}
+
+#[test]
+fn quote_of_the_other_kind_of_key() {
+    refused(&["quote.signature"], By::Anybody, &[("an ECC key signs for a node with an RSA one", |w| w.signer = ECC)]);
+    let world = World { signer: 0, ..ecc_world() };
+    refused_world(&["quote.signature"], By::Anybody, "an RSA key signs for a node with an ECC one", &world);
+}
+
+/// TPMT_SIGNATURE of ECDSA: scheme, hash, then r and s, 32 bytes each behind their lengths.
+#[test]
+fn ecc_signature_changed_on_the_way() {
+    for (what, on_the_way) in [
+        ("one bit of r", (|sent| quote_part(&mut sent.parts).1[10] ^= 1) as fn(&mut Sent)),
+        ("r is 0", |sent| quote_part(&mut sent.parts).1[6..38].fill(0)),
+        ("s is 0", |sent| quote_part(&mut sent.parts).1[40..].fill(0)),
+        ("r of 33 bytes", |sent| {
+            let signature = quote_part(&mut sent.parts).1;
+            signature[5] = 33;
+            signature.insert(6, 0);
+        }),
+    ] {
+        refused_world(&["quote.signature"], By::Anybody, what, &World { on_the_way, ..ecc_world() });
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeyPair, KeySize},
-    signature::{KeyPair as _, RSA_PKCS1_SHA256},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256},
 };
 use podseal_protocol::Digest;
 
@@ -20,6 +20,11 @@ pub(crate) const SIGNING: u32 = 1 << 16 | 1 << 18 | 1 << 6 | 1 << 5 | 1 << 4 | 1
 
 /// The AKs of two machines.
 pub(crate) static AKS: LazyLock<[KeyPair; 2]> = LazyLock::new(|| [(); 2].map(|()| KeyPair::generate(KeySize::Rsa2048).unwrap()));
+
+/// The AK of a machine that has one on NIST P-256.
+static ECC_AK: LazyLock<EcdsaKeyPair> = LazyLock::new(|| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap());
+/// That machine's number, after the two of [`AKS`].
+pub(crate) const ECC: usize = 2;
 
 /// Modulus of an `RSAPublicKey` (RFC 8017, A.1.1) of 2048 bits: it stands behind nine bytes of tags, lengths and sign.
 pub(crate) fn modulus(key: &KeyPair) -> &[u8] {
@@ -38,8 +43,20 @@ pub(crate) fn rsa_public(attributes: u32, scheme: &[u16], modulus: &[u8]) -> Vec
     out
 }
 
-/// The public area of an AK: no symmetric cipher, RSASSA with SHA-256.
+/// `TPMT_PUBLIC` of an ECC key on this curve: no symmetric cipher, ECDSA with this hash, no key derivation scheme.
+pub(crate) fn ecc_public(attributes: u32, hash: u16, curve: u16) -> Vec<u8> {
+    let (x, y) = ECC_AK.public_key().as_ref()[1..].split_at(32);
+    let mut out = [&[0, 0x23], &SHA256.to_be_bytes()[..], &attributes.to_be_bytes(), &tpm2b(&[])].concat();
+    out.extend([0x10, 0x18, hash, curve, 0x10].into_iter().flat_map(u16::to_be_bytes));
+    out.extend([tpm2b(x), tpm2b(y)].concat());
+    out
+}
+
+/// The public area of an AK: no symmetric cipher, RSASSA or ECDSA with SHA-256.
 pub(crate) fn ak_public(which: usize, attributes: u32) -> Vec<u8> {
+    if which == ECC {
+        return ecc_public(attributes, SHA256, 3);
+    }
     rsa_public(attributes, &[0x10, 0x14, SHA256], modulus(&AKS[which]))
 }
 
@@ -113,5 +130,10 @@ pub(crate) fn rsassa(key: &KeyPair, message: &[u8]) -> Vec<u8> {
 
 /// `TPMT_SIGNATURE` (Part 2, 11.3.4).
 pub(crate) fn sign(which: usize, attest: &[u8]) -> Vec<u8> {
+    if which == ECC {
+        let signature = ECC_AK.sign(&SystemRandom::new(), attest).unwrap();
+        let (r, s) = signature.as_ref().split_at(32);
+        return [&[0, 0x18, 0, 0x0b], &tpm2b(r)[..], &tpm2b(s)].concat();
+    }
     [&[0, 0x14, 0, 0x0b], &tpm2b(&rsassa(&AKS[which], attest))[..]].concat()
 }

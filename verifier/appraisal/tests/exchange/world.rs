@@ -35,7 +35,7 @@ pub(crate) use node_log::{NodeLog, Written, started, state_after};
 pub(crate) use pod::{NODE_UID, Pod, PodBytes};
 pub(crate) use policies::{SECRETS, every_claim, reviewed};
 pub(crate) use tokens::{RSA, Signer, cluster, other_cluster};
-pub(crate) use tpm::{AKS, Quote, SHA256, SIGNING, ak_public, modulus, name, rsa_public, sign};
+pub(crate) use tpm::{AKS, ECC, Quote, SHA256, SIGNING, ak_public, ecc_public, modulus, name, rsa_public, sign};
 
 /// 2027-01-15T08:00:00Z.
 pub(crate) const NOW: u64 = 1_800_000_000;

@@ -38,13 +38,15 @@ pub(crate) fn run(vector: &Vector) {
 /// The shipped rules that must refuse: the binding, since no recorded nonce is one, and whatever mode is not shipped.
 fn refusals(vector: &Vector) -> Vec<&'static str> {
     match vector.name() {
-        "coco-swtpm-64-byte-nonce" | "gce-cos85-nonce9009-sha256" | "keylime-rsa-sha256" | "keylime-rsa-sha256-pcr0-16" => {
-            vec!["quote.qualifying_data"]
-        }
+        "coco-swtpm-64-byte-nonce"
+        | "gce-cos85-nonce9009-sha256"
+        | "gcp-vtpm-ecc-amd"
+        | "keylime-rsa-sha256"
+        | "keylime-rsa-sha256-pcr0-16" => vec!["quote.qualifying_data"],
         "gce-cos85-no-nonce-sha384" | "gce-cos85-nonce9009-sha1" | "gce-cos85-nonce9009-sha384" => {
             vec!["quote.qualifying_data", "quote.selection", "quote.pcr_digest"]
         }
-        "gcp-vtpm-ecc-amd" | "windows-gce-sha1-signature" => vec!["ak.type"],
+        "windows-gce-sha1-signature" => vec!["ak.type"],
         "neg-derived-pcrdigest-bitflip" => vec!["quote.signature"],
         _ => unknown(vector),
     }

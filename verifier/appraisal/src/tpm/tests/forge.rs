@@ -5,7 +5,7 @@ use crate::tpm::structures::Attributes;
 use crate::tpm::{PcrSet, PcrValues, ak};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use sha2::{Digest as _, Sha256};
 use std::sync::OnceLock;
 
@@ -55,6 +55,29 @@ pub(crate) fn ak() -> ak::AkPublic {
     ak.unwrap()
 }
 
+/// The honest ECC AK's key pair, and another's.
+pub(crate) fn ecc_keys() -> &'static [EcdsaKeyPair; 2] {
+    static KEYS: OnceLock<[EcdsaKeyPair; 2]> = OnceLock::new();
+    KEYS.get_or_init(|| [(); 2].map(|()| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()))
+}
+
+/// `TPMT_PUBLIC` of an ECC key; `tail` is symmetric, scheme, curve and key derivation scheme.
+pub(crate) fn ecc_public(name_algorithm: u16, attributes: u32, tail: &[u16], [x, y]: [&[u8]; 2]) -> Vec<u8> {
+    let mut out = [&[0, 0x23], &name_algorithm.to_be_bytes()[..], &attributes.to_be_bytes(), &tpm2b(&[])].concat();
+    out.extend(tail.iter().flat_map(|word| word.to_be_bytes()));
+    out.extend([tpm2b(x), tpm2b(y)].concat());
+    out
+}
+
+/// No symmetric cipher, ECDSA sha256, NIST P-256, no key derivation scheme.
+pub(crate) const ECC_AK_TAIL: &[u16] = &[0x10, 0x18, 0x0b, 3, 0x10];
+
+/// The two coordinates, 32 bytes each.
+pub(crate) fn point(pair: &EcdsaKeyPair) -> [&[u8]; 2] {
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+    [x, y]
+}
+
 /// `TPMS_ATTEST` with this body behind clock and firmware version.
 pub(crate) fn attest(magic: u32, kind: u16, extra_data: &[u8], body: &[u8]) -> Vec<u8> {
     let mut out = [&magic.to_be_bytes()[..], &kind.to_be_bytes(), &tpm2b(&[0x0b; 34]), &tpm2b(extra_data)].concat();
@@ -84,6 +107,18 @@ pub(crate) fn sign(pair: &RsaKeyPair, attest: &[u8]) -> Vec<u8> {
     let mut signature = vec![0; 256];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), attest, &mut signature).unwrap();
     [&[0, 0x14, 0, 0x0b], &tpm2b(&signature)[..]].concat()
+}
+
+/// `TPMT_SIGNATURE`, ECDSA with this hash.
+pub(crate) fn ecdsa(hash: u8, r: &[u8], s: &[u8]) -> Vec<u8> {
+    [&[0, 0x18, 0, hash][..], &tpm2b(r), &tpm2b(s)].concat()
+}
+
+/// r and s of an ECDSA signature with SHA-256, 32 bytes each.
+pub(crate) fn ecdsa_sign(pair: &EcdsaKeyPair, attest: &[u8]) -> [[u8; 32]; 2] {
+    let signature = pair.sign(&SystemRandom::new(), attest).unwrap();
+    let (r, s) = signature.as_ref().split_at(32);
+    [r.try_into().unwrap(), s.try_into().unwrap()]
 }
 
 /// An honest quote of exactly `values` over `binding`.
