@@ -16,7 +16,7 @@ build: setup ## every program: daemons, CLI, and what runs inside containers
 	cargo build --quiet --workspace --bins
 	scripts/static-build
 
-demo: build ## one attested container gets its password; five requests by others get nothing
+demo: build ## one workload gets its password on two nodes; six other requests get nothing
 	scripts/as-root target/debug/podseal-demo
 
 playground: build ## the demo's parts, left running; writes playground.json

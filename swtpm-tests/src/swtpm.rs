@@ -40,6 +40,11 @@ impl Swtpm {
         self.process.id()
     }
 
+    /// The folder with its state.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
     /// How a TPM software stack names this TPM.
     pub fn tcti(&self) -> String {
         tcti(self.port)

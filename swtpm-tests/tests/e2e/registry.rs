@@ -63,7 +63,7 @@ fn forked(site: &Site, node: &Node, workload: &Workload) -> Result<String, Failu
     let explained = site.explain(audit_id)?;
     assert_eq!((explained.result(), explained.reason()), ("refused", check), "{}", explained.told());
     let told = explained.check(check).ok_or("no such check")?;
-    assert!(told.expected.contains("seconds since 1970"), "which value, and since when: {}", explained.told());
+    assert!(told.expected.contains("as it said at 20"), "which value, and since when: {}", explained.told());
     // From now on that is the reason.
     let refused = workload.run(site, node)?.refused()?;
     let explained = site.explain(&refused.audit_id)?;

@@ -8,6 +8,7 @@ use podseal_protocol::{
 };
 
 use crate::{
+    calendar,
     check::{Checks, Rule},
     pod_log::rules::ONE_PAST,
     tpm::quote::QuoteFacts,
@@ -111,6 +112,10 @@ impl NodeState {
     }
 }
 
+fn utc(seconds: u64) -> String {
+    calendar::from_unix(seconds).map_or_else(|| format!("{seconds} s after 1970"), |time| time.to_string())
+}
+
 fn count(d: &mut Decoder<'_>, item: &'static str) -> Result<u32, Malformed> {
     let at = d.offset();
     u32::try_from(d.uint(item)?).map_err(|_| Malformed { item, at, problem: Problem::WrongValue })
@@ -154,12 +159,13 @@ pub fn appraise_continuity(prior: Option<&NodeState>, collected: &Collected<'_>,
     let went_back = at_least.iter().any(|(_, least, found)| found < least);
     // Collected perhaps before the other: then going back says nothing.
     let overtaken = went_back && challenged <= prior.appraised;
-    let when = || format!("evidence collected after {}", prior.appraised);
-    if !checks.record(&OVERTAKEN, !overtaken, when(), format!("an answer to a challenge of {challenged}")) {
+    let (when, of) =
+        (format!("evidence collected after {}", utc(prior.appraised)), format!("an answer to a challenge of {}", utc(challenged)));
+    if !checks.record(&OVERTAKEN, !overtaken, when, of) {
         return None;
     }
     for (rule, least, found) in at_least {
-        let expected = format!("at least {least}, as it said at {} (seconds since 1970)", prior.appraised);
+        let expected = format!("at least {least}, as it said at {}", utc(prior.appraised));
         checks.record(rule, found >= least, expected, found.to_string());
     }
     let next = NodeState { pod_log: prior.pod_log_of(&next).unwrap_or(next.pod_log), ..next };

@@ -2,6 +2,7 @@
 
 pub mod appraiser;
 pub mod batch;
+mod calendar;
 mod challenge;
 pub mod check;
 pub mod checkpoint;

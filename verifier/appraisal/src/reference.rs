@@ -3,7 +3,6 @@
 //! A set lists for each register that it covers either every event in order (`[[event]]`) or the total (`[pcr]`). An event counts by its
 //! digest alone; its type and text are what people read. A register that no set covers supports no claim.
 
-mod calendar;
 mod capture;
 mod compare;
 mod file;

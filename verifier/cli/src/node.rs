@@ -240,7 +240,8 @@ fn node_text(node: &NodeView) -> String {
         let counts = format!("reset {}, restart {}, clock {} ms, at {appraised}", tpm.reset_count, tpm.restart_count, tpm.clock_ms);
         pairs.push(("TPM", counts));
         if tpm.pod_log_length > 0 {
-            pairs.push(("pod log", format!("{} records, head {}", tpm.pod_log_length, output::short(&tpm.pod_log_head))));
+            let records = if tpm.pod_log_length == 1 { "record" } else { "records" };
+            pairs.push(("pod log", format!("{} {records}, head {}", tpm.pod_log_length, output::short(&tpm.pod_log_head))));
         }
     }
     let mut text = output::pairs(&pairs);

@@ -5,10 +5,13 @@ use std::path::Path;
 use podseal_protocol::Digest;
 use podseal_swtpm_tests::error::BenchError;
 use podseal_swtpm_tests::leak_hunt::Canary;
-use podseal_swtpm_tests::site::{ACCEPTED, Node, Refused, Site, Workload};
+use podseal_swtpm_tests::site::{ACCEPTED, Node, NodeOptions, Refused, Site, Workload};
 
 /// The namespace of the demo's pods.
 pub(crate) const NAMESPACE: &str = "payments";
+
+/// The node that boots something else, and is copied.
+pub(crate) const SECOND: &str = "node-b";
 
 /// Why the demo ends early.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +46,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts everything, puts a random password, and applies the policy.
     pub(crate) fn set(dir: &Path) -> Result<Self, DemoError> {
-        heading("Starting a verifier, a token issuer, and a node: software TPM with a boot log in its registers, containerd, attester");
+        heading(
+            "Starting a verifier, a token issuer, and two nodes: each a software TPM with a boot log in its registers, containerd, attester",
+        );
         let site = Site::start(dir)?;
         let node = site.node()?;
         say(&format!("verifier    {}", site.verifier().id()));
-        say(&format!("containerd  pid {}, {}", node.runtime().pid(), node.runtime().socket().display()));
-        say(&format!("swtpm       pid {}, enrolled by credential activation:", node.machine().tpm().pid()));
-        quote(&site.admin().show(&["node", "list"])?.stdout);
-
+        introduce(node);
         let password = Canary::new()?;
         let secret = format!("{NAMESPACE}/db");
         say(&format!("A random password becomes {secret}; it enters by standard input, sealed before it leaves the CLI."));
@@ -60,8 +62,18 @@ impl Stage {
         site.put_secret(&secret, &password.reveal())?;
         let workload = Workload::new(&site, NAMESPACE);
         let permit = workload.permit(&site, node)?.without("principal.pod").without("principal.env");
+        let permit = permit.when("context.node", &format!("[\"{}\", \"{SECOND}\"].contains(context.node)", node.name()));
         site.allow(&permit)?;
         Ok(Self { workload, digest: Digest::of(&password.reveal()), password, site })
+    }
+
+    /// Starts the second node, of which the demo goes on to do bad things.
+    pub(crate) fn second_node(&self) -> Result<Node, DemoError> {
+        let node = self.site.start_node(NodeOptions::new(&self.site, SECOND))?;
+        introduce(&node);
+        say("Both were enrolled by credential activation, and have attested:");
+        quote(&self.site.admin().show(&["node", "list"])?.stdout);
+        Ok(node)
     }
 
     /// The honest node.
@@ -85,6 +97,11 @@ impl Stage {
         quote(&explained);
         Ok(explained)
     }
+}
+
+fn introduce(node: &Node) {
+    let (runtime, tpm) = (node.runtime(), node.machine().tpm());
+    say(&format!("{}      swtpm pid {}, containerd pid {} at {}", node.name(), tpm.pid(), runtime.pid(), runtime.socket().display()));
 }
 
 /// What must hold for the demo to go on.

@@ -1,5 +1,6 @@
 //! `make playground`: the demo's parts, left running, with everything that one needs to look at them in `playground.json`.
 
+mod errands;
 mod hold;
 mod portrait;
 
@@ -14,10 +15,11 @@ use podseal_swtpm_tests::{binaries, sandbox};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
-const USAGE: &str = "usage: podseal-playground up | down
+const USAGE: &str = "usage: podseal-playground up | pod NODE | down
 
-  up    starts verifier, token issuer and a node with one running pod, and writes playground.json
-  down  ends them and removes everything of them, playground.json too
+  up        starts verifier, token issuer and two nodes, on one of them a running pod, and writes playground.json
+  pod NODE  starts another pod there, and prints what it got or why it got nothing (JSON); the pod ends
+  down      ends them and removes everything of them, playground.json too
 
 Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2 usage.";
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["up"] => up(),
+        ["pod", node] => pod(node),
         ["down"] => down(),
         ["hold"] => hold::hold(&file()),
         ["--help" | "-h"] => {
@@ -77,6 +80,14 @@ fn up() -> Result<(), BenchError> {
     }
     let playground = read(&file).ok_or_else(|| BenchError::answer("playground.json", "no JSON", "a playground"))?;
     portrait::print(&playground, &file);
+    Ok(())
+}
+
+fn pod(node: &str) -> Result<(), BenchError> {
+    let none = || BenchError::answer("playground.json", "no running playground", "one: make playground");
+    let playground = read(&file()).filter(|_| holder(&file()).is_some()).ok_or_else(none)?;
+    let socket = playground.pointer("/holder/socket").and_then(Value::as_str).ok_or_else(none)?;
+    print!("{}", errands::ask(Path::new(socket), &format!("pod {node}"))?);
     Ok(())
 }
 

@@ -20,11 +20,12 @@ pub(crate) fn client(site: &Site) -> String {
 }
 
 /// Everything that one needs to look at a running playground.
-pub(crate) fn describe(site: &Site, node: &Node, pod: &Launched<'_>, client: &Path) -> Result<Value, BenchError> {
+pub(crate) fn describe(site: &Site, nodes: [&Node; 2], pod: &Launched<'_>, client: &Path, socket: &Path) -> Result<Value, BenchError> {
     let verifier = site.verifier();
     Ok(json!({
-        "holder": { "pid": std::process::id() },
+        "holder": { "pid": std::process::id(), "socket": socket },
         "podseal": binaries::program("podseal")?,
+        "playground": binaries::program("podseal-playground")?,
         "client_config": client,
         "verifier": {
             "address": verifier.address(),
@@ -45,20 +46,8 @@ pub(crate) fn describe(site: &Site, node: &Node, pod: &Launched<'_>, client: &Pa
             "token_socket": site.cluster().issuer().socket(),
             "pid": site.cluster().issuer().pid(),
         },
-        "node": {
-            "name": node.name(),
-            "uid": node.machine().uid(),
-            "config": node.config(),
-            "attester_pid": node.attester().pid(),
-            "log": node.attester().log_path(),
-            "tpm_port": node.machine().tpm().port(),
-            "tcti": node.machine().tpm().tcti(),
-            "tpm_pid": node.machine().tpm().pid(),
-            "event_log": node.machine().event_log(),
-            "runtime_socket": node.runtime().socket(),
-            "containerd_pid": node.runtime().pid(),
-            "workload_directory": node.published(),
-        },
+        "node": of_node(nodes[0]),
+        "second_node": of_node(nodes[1]),
         "pod": {
             "namespace": "payments",
             "container_id": pod.container.id(),
@@ -67,16 +56,39 @@ pub(crate) fn describe(site: &Site, node: &Node, pod: &Launched<'_>, client: &Pa
     }))
 }
 
-/// Says where it stands, and five commands to try.
+fn of_node(node: &Node) -> Value {
+    let (machine, runtime) = (node.machine(), node.runtime());
+    json!({
+        "name": node.name(),
+        "uid": machine.uid(),
+        "config": node.config(),
+        "attester": binaries::program("podseal-node-attester").ok(),
+        "attester_pid": node.attester().pid(),
+        "log": node.attester().log_path(),
+        "pod_log": machine.pod_log(),
+        "boot_id": machine.boot_id(),
+        "tpm_port": machine.tpm().port(),
+        "tcti": machine.tpm().tcti(),
+        "tpm_pid": machine.tpm().pid(),
+        "tpm_state": machine.tpm().state(),
+        "event_log": machine.event_log(),
+        "runtime_socket": runtime.socket(),
+        "containerd_pid": runtime.pid(),
+        "workload_directory": node.published(),
+    })
+}
+
+/// Says where it stands, and six commands to try.
 pub(crate) fn print(playground: &Value, file: &Path) {
     let word = |path: &str| playground.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let podseal = format!("{} --config {}", word("/podseal"), word("/client_config"));
     println!("playground: verifier {} at {}", word("/verifier/id"), word("/verifier/address"));
-    println!("playground: everything else stands in {}; `make playground-down` ends it\n\nFive commands to try:", file.display());
+    println!("playground: everything else stands in {}; `make playground-down` ends it\n\nSix commands to try:", file.display());
     println!("  {podseal} status");
     println!("  {podseal} log list");
     println!("  {podseal} explain {} --all", word("/pod/audit_id"));
     println!("  {podseal} audit recheck --all");
+    println!("  {} pod {}", word("/playground"), word("/second_node/name"));
     println!(
         "  ctr --address {} --namespace k8s.io tasks exec --exec-id try-1 {} /podseal/launch --verifier {} -- /payment-api",
         word("/node/runtime_socket"),

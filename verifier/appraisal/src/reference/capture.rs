@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    calendar,
-    file::{RawEvent, RawReference},
-};
+use super::file::{RawEvent, RawReference};
 use crate::{
+    calendar,
     eventlog::{EventLog, LogError, covered_bytes, describe},
     tpm::{HashAlgorithm, PcrSet},
 };

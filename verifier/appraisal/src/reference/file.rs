@@ -6,7 +6,8 @@ use podseal_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use toml::value::Datetime;
 
-use super::{Covered, Event, Reference, calendar};
+use super::{Covered, Event, Reference};
+use crate::calendar;
 use crate::tpm::PcrSet;
 
 /// Registers that are closed when the operating system runs. No other may carry policy: they go on growing or can be reset.

@@ -7,7 +7,7 @@ const DAYS_PER_ERA: i64 = 146_097;
 const DAYS_TO_1970: i64 = 719_468;
 
 /// Seconds since 1970 of an RFC 3339 time in UTC; `None` for a local time, another offset, or one before 1970.
-pub(super) fn to_unix(datetime: &Datetime) -> Option<u64> {
+pub(crate) fn to_unix(datetime: &Datetime) -> Option<u64> {
     let (Some(date), Some(time), Some(Offset::Z)) = (datetime.date, datetime.time, datetime.offset) else {
         return None;
     };
@@ -22,7 +22,7 @@ pub(super) fn to_unix(datetime: &Datetime) -> Option<u64> {
 }
 
 /// The reverse, for years that RFC 3339 can write.
-pub(super) fn from_unix(seconds: u64) -> Option<Datetime> {
+pub(crate) fn from_unix(seconds: u64) -> Option<Datetime> {
     let (days, second_of_day) = (i64::try_from(seconds / 86_400).ok()? + DAYS_TO_1970, seconds % 86_400);
     let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
