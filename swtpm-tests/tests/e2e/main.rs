@@ -15,6 +15,7 @@ use podseal_swtpm_tests::sandbox;
 
 use crate::fixtures::Fixtures;
 
+mod at_once;
 mod audit;
 mod bench;
 mod crash;
@@ -80,6 +81,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         hardware::TESTS,
         pod_log::TESTS,
         pod_log_forged::TESTS,
+        at_once::TESTS,
         tpm_away::TESTS,
         joining::TESTS,
         replay::TESTS,
