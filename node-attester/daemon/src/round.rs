@@ -1,8 +1,9 @@
 //! The round: challenge, bind, collect, exchange, deliver. One quote for all leaves that wait.
 //!
-//! There is no timer. While one batch is quoted the leaves that come wait, and then all of them go; while that batch is on the network the
-//! next one is quoted.
+//! There is no timer. While one batch is quoted the leaves that come wait, and then all of them go, together with those that are on their way by
+//! then; while that batch is on the network the next one is quoted.
 
+mod arrivals;
 mod batch;
 mod resend;
 
@@ -22,6 +23,7 @@ use crate::{
     owner::{Collected, Owner, TpmError},
     pod_log::PodLogError,
 };
+pub use arrivals::{Arrival, Arrivals};
 use batch::Batches;
 pub use resend::Replayed;
 use resend::asks_for_all;
@@ -104,6 +106,8 @@ pub struct Rounds {
     pub challenges: Arc<Challenges>,
     /// For one exchange.
     pub limits: Limits,
+    /// Leaves that are on their way.
+    pub arrivals: Arrivals,
     /// How much of the pod log this verifier has.
     pub replayed: Replayed,
 }
@@ -118,7 +122,7 @@ impl Rounds {
     /// Takes leaves from `queue` until it is closed.
     pub async fn run(self: Arc<Self>, queue: mpsc::Receiver<Waiting>) {
         let network = Arc::new(Semaphore::new(1));
-        let mut batches = Batches::new(queue, self.limits);
+        let mut batches = Batches::new(queue, self.arrivals.clone(), self.limits);
         while let Some(batch) = batches.next(self.replayed.room()).await {
             let quoted = self.quote(&batch).await;
             let Ok(slot) = Arc::clone(&network).acquire_owned().await else { return };

@@ -189,8 +189,7 @@ impl Counterfeit {
         let leaves: Vec<Vec<u8>> = claims.iter().map(|claim| claim.leaf.encode()).collect();
         let (node, profile) = (self.machine.name().to_owned(), PROFILE.to_owned());
         let pod_log = log.as_ref().map_or(PodLogHead::NONE, |log| log.head);
-        let mut pcrs = self.config.pcrs.clone();
-        pcrs.extend(log.as_ref().map(|_| REGISTER));
+        let pcrs = self.pcrs();
         let signed = Signed {
             challenge: Digest::of(&challenge),
             purpose: Purpose::Release,
@@ -205,6 +204,12 @@ impl Counterfeit {
         let evidence = Evidence { node, profile, boot_id, pod_log, parts: Vec::new() };
         let attachments = claims.iter().flat_map(|claim| claim.attachments()).collect();
         Ok(Plan { challenge, signed, evidence, pcrs, pod_log: log.map(|log| (0, log.bytes(0))), leaves, attachments })
+    }
+
+    /// Registers that an honest quote covers.
+    fn pcrs(&self) -> Vec<u8> {
+        let of_log = self.pod_log().map(|_| REGISTER);
+        self.config.pcrs.iter().copied().chain(of_log).collect()
     }
 
     /// The machine's boot id.
@@ -231,7 +236,7 @@ impl Counterfeit {
 
     /// The name of the machine's AK.
     pub fn signer(&self) -> Result<Vec<u8>, BenchError> {
-        self.with_owner(&self.config.pcrs, |owner| runtime().map(|runtime| runtime.block_on(owner.ak_name())))
+        self.with_owner(&self.pcrs(), |owner| runtime().map(|runtime| runtime.block_on(owner.ak_name())))
     }
 
     /// Sends an exchange: one answer a leaf, in their order.

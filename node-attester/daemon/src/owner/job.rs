@@ -8,7 +8,7 @@ use podseal_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, TpmError, tpm::Tpm};
+use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, Recorded, TpmError, tpm::Tpm};
 use crate::{
     boot_id,
     pod_log::{Log, Opened, PodLogError},
@@ -23,7 +23,7 @@ pub(super) enum Job {
     Activate { credential: Vec<u8>, encrypted_secret: Vec<u8>, reply: Reply<[u8; 32]> },
     Collect { from: u64, bind: Bind, reply: Reply<Collected> },
     OpenPodLog(Reply<Opened>),
-    Record { event: Event, reply: Reply<PodLogHead> },
+    Record { events: Vec<Event>, reply: Reply<Recorded> },
 }
 
 impl Job {
@@ -72,7 +72,7 @@ impl Desk {
             }
             Job::Collect { from, bind, reply } => drop(reply.send(self.collect(from, bind))),
             Job::OpenPodLog(reply) => drop(reply.send(self.opened().map(|(log, _)| log.opened()))),
-            Job::Record { event, reply } => drop(reply.send(self.opened().and_then(|(log, tpm)| log.record(event, tpm)))),
+            Job::Record { events, reply } => drop(reply.send(self.record(events))),
         }
     }
 
@@ -92,6 +92,20 @@ impl Desk {
         let (from, records) = log.records(from, &limits)?;
         parts.push(Part::PodLog { from, records });
         Ok(Collected { pod_log, parts })
+    }
+
+    /// As far as it goes: where the first of them is not written, this is why.
+    fn record(&mut self, events: Vec<Event>) -> Result<Recorded, TpmError> {
+        let (log, tpm) = self.opened()?;
+        let mut recorded = Recorded { count: 0, head: log.head() };
+        for event in events {
+            match log.record(event, tpm) {
+                Ok(head) => recorded = Recorded { count: recorded.count + 1, head },
+                Err(error) if recorded.count == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(recorded)
     }
 
     fn opened(&mut self) -> Result<(&mut Log, &mut Tpm), TpmError> {

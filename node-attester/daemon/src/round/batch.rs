@@ -1,11 +1,11 @@
-//! Which leaves go together: all that wait, as far as one exchange holds them.
+//! Which leaves go together: all that wait or are on their way, as far as one exchange holds them.
 
 use std::collections::VecDeque;
 
 use podseal_protocol::Limits;
 use tokio::sync::mpsc;
 
-use super::Waiting;
+use super::{Waiting, arrivals::Arrivals};
 
 /// What an exchange holds besides evidence, leaves and attachments, and what CBOR adds to each of these, in bytes.
 const OVERHEAD: usize = 16 << 10;
@@ -15,21 +15,24 @@ const ITEM_OVERHEAD: usize = 16;
 pub(super) struct Batches {
     queue: mpsc::Receiver<Waiting>,
     waiting: VecDeque<Waiting>,
+    arrivals: Arrivals,
     limits: Limits,
 }
 
 impl Batches {
-    pub(super) fn new(queue: mpsc::Receiver<Waiting>, limits: Limits) -> Self {
-        Self { queue, waiting: VecDeque::new(), limits }
+    pub(super) fn new(queue: mpsc::Receiver<Waiting>, arrivals: Arrivals, limits: Limits) -> Self {
+        Self { queue, waiting: VecDeque::new(), arrivals, limits }
     }
 
-    /// The next batch, at least one leaf; waits for the first. So many bytes are left free for the pod log. `None` when no more can come. Whoever gave
+    /// The next batch, at least one leaf; waits for the first, and for those that are on their way then. So many bytes are left free for the pod log. `None` when no more can come. Whoever gave
     /// up meanwhile is not in it: nobody would take the answer, and it would be in the log as released.
     pub(super) async fn next(&mut self, pod_log: usize) -> Option<Vec<Waiting>> {
         self.waiting.retain(Waiting::is_awaited);
         while self.waiting.is_empty() {
             self.waiting.extend(Some(self.queue.recv().await?).filter(Waiting::is_awaited));
         }
+        self.arrivals.settled().await;
+        self.waiting.retain(Waiting::is_awaited);
         while self.waiting.len() < self.limits.leaves
             && let Ok(waiting) = self.queue.try_recv()
         {
@@ -64,7 +67,7 @@ impl Waiting {
 mod tests {
     use std::sync::Arc;
 
-    use super::{super::RoundError, Batches, Waiting};
+    use super::{super::RoundError, Arrivals, Batches, Waiting};
     use podseal_protocol::{Limits, exchange::Outcome};
     use tokio::sync::{mpsc, oneshot};
 
@@ -84,7 +87,7 @@ mod tests {
             awaited.push(answer);
         }
         drop(send);
-        let mut batches = Batches::new(queue, Limits::DEFAULT);
+        let mut batches = Batches::new(queue, Arrivals::default(), Limits::DEFAULT);
         let mut sizes = Vec::new();
         while let Some(batch) = batches.next(0).await {
             sizes.push(batch.len());
@@ -111,7 +114,7 @@ mod tests {
         send.send(first).await.unwrap();
         send.send(second).await.unwrap();
         drop((send, gave_up));
-        let mut batches = Batches::new(queue, Limits::DEFAULT);
+        let mut batches = Batches::new(queue, Arrivals::default(), Limits::DEFAULT);
         let batch = batches.next(0).await.unwrap();
         assert_eq!(batch.iter().map(|waiting| waiting.attachments[0].len()).collect::<Vec<_>>(), [2]);
         assert!(batches.next(0).await.is_none());

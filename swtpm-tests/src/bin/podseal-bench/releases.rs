@@ -43,7 +43,11 @@ pub(crate) fn measure(site: &Site, folder: &Path) -> Result<(), BenchError> {
         let releases = (taken.len() * leaves) as f64;
         let mut samples = Samples::new([EXCHANGE]);
         taken.iter().for_each(|one| samples.push([*one]));
-        println!("batches of {leaves}: {} exchanges, {releases} releases in {elapsed:.2} s: {:.0} a second", taken.len(), releases / elapsed);
+        println!(
+            "batches of {leaves}: {} exchanges, {releases} releases in {elapsed:.2} s: {:.0} a second",
+            taken.len(),
+            releases / elapsed
+        );
         println!("the verifier ran {ran} ms, {:.2} for a release", ran as f64 / releases);
         samples.print();
         samples.save(&folder.join(format!("releases-{leaves}.csv")))?;
