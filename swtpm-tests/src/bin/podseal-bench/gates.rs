@@ -18,6 +18,9 @@ impl Gates {
     }
 
     pub(crate) fn print(&self) {
+        if self.rows.is_empty() {
+            return;
+        }
         println!("\n{:<46} | {:>11} | {:>11} |", "gate", "found", "at most");
         for (what, found, limit) in &self.rows {
             println!("{what:<46} | {found:>11} | {limit:>11} | {}", if found <= limit { "held" } else { "MISSED" });
