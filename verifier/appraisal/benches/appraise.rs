@@ -162,24 +162,26 @@ fn pod_log() {
     let at_once = || replay(None, 0, black_box(&whole), &limits).unwrap();
     let going_on = || replay(Some(&kept), from, black_box(&last), &limits).unwrap();
     assert_eq!(at_once(), going_on());
-    let replays: [(&str, usize, &dyn Fn() -> PodLogState, &[u8]); 2] =
-        [("pod log, whole", RECORDS, &at_once, &whole), ("pod log, new", NEW, &going_on, &last)];
     println!("{:>7} | {:<15} | {:>9} | {:>9}", "records", "microseconds", "p50", "p99");
-    for (name, count, work, bytes) in replays {
-        let (mut bare, mut replayed) = (Vec::new(), Vec::new());
-        for _ in 0..REPLAYS {
-            bare.push(nanoseconds(|| _ = black_box(Digest::of(black_box(bytes)))));
-            replayed.push(nanoseconds(|| drop(black_box(work()))));
-        }
-        bare.sort_unstable();
-        replayed.sort_unstable();
-        let at = |samples: &[u64], percent: usize| samples[(samples.len() - 1) * percent / 100] as f64 / 1_000.0;
-        for (name, samples) in [("SHA-256 alone", &bare), (name, &replayed)] {
-            println!("{count:>7} | {name:<15} | {:>9.1} | {:>9.1}", at(samples, 50), at(samples, 99));
-        }
-        println!("{count:>7} | {:<15} | {:>9.2} | {:>9.2}", "ratio", at(&replayed, 50) / at(&bare, 50), at(&replayed, 99) / at(&bare, 99));
-    }
+    beside_its_hash("pod log, whole", RECORDS, &whole, at_once);
+    beside_its_hash("pod log, new", NEW, &last, going_on);
     println!("        | {} bytes of log, {} of them new, {} of state", whole.len(), last.len(), kept.encode().len());
+}
+
+/// Times a replay and the SHA-256 of its bytes in turn.
+fn beside_its_hash(name: &str, records: usize, bytes: &[u8], work: impl Fn() -> PodLogState) {
+    let (mut bare, mut replayed) = (Vec::new(), Vec::new());
+    for _ in 0..REPLAYS {
+        bare.push(nanoseconds(|| _ = black_box(Digest::of(black_box(bytes)))));
+        replayed.push(nanoseconds(|| drop(black_box(work()))));
+    }
+    bare.sort_unstable();
+    replayed.sort_unstable();
+    let at = |samples: &[u64], percent: usize| samples[(samples.len() - 1) * percent / 100] as f64 / 1_000.0;
+    for (name, samples) in [("SHA-256 alone", &bare), (name, &replayed)] {
+        println!("{records:>7} | {name:<15} | {:>9.1} | {:>9.1}", at(samples, 50), at(samples, 99));
+    }
+    println!("{records:>7} | {:<15} | {:>9.2} | {:>9.2}", "ratio", at(&replayed, 50) / at(&bare, 50), at(&replayed, 99) / at(&bare, 99));
 }
 
 fn main() -> ExitCode {
