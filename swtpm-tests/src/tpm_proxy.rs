@@ -1,14 +1,15 @@
-//! A proxy before a TPM's ports that sees each command and can flip a bit of a reply: the attacker on the bus.
+//! A proxy before a TPM's ports that sees each command and can flip a bit of a reply: the attacker on the bus. It can also be as slow as hardware.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::error::BenchError;
 use crate::ports::{neighbours, port_of};
-use crate::raw_tpm::{header_word, read_packet};
+use crate::raw_tpm::{CC_QUOTE, header_word, read_packet};
 
 /// Where in a reply a byte lies.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,7 @@ struct Shared {
     flip: Mutex<Option<Flip>>,
     flipped: Mutex<usize>,
     hangs: AtomicBool,
+    signing: Mutex<Duration>,
     clients: Mutex<Vec<TcpStream>>,
     stop: AtomicBool,
 }
@@ -86,6 +88,16 @@ impl TpmProxy {
     /// From now on takes commands and answers none, or answers again. A connection that was left without an answer never gets one.
     pub fn hang(&self, hangs: bool) {
         self.shared.hangs.store(hangs, Ordering::SeqCst);
+    }
+
+    /// From now on a TPM2_Quote takes so much longer, as a TPM made of hardware does; what else is asked meanwhile waits.
+    pub fn slow(&self, signing: Duration) {
+        *lock(&self.shared.signing) = signing;
+    }
+
+    /// How often a command passed so far.
+    pub fn count(&self, command: u32) -> usize {
+        lock(&self.shared.log).iter().filter(|seen| **seen == command).count()
     }
 
     /// How many replies were changed so far: an attack that never took place proves nothing.
@@ -142,6 +154,9 @@ impl Shared {
             }
             tpm.write_all(&command)?;
             let mut reply = read_packet(&mut tpm)?;
+            if code == CC_QUOTE {
+                std::thread::sleep(*lock(&self.signing));
+            }
             self.tamper(code, &mut reply);
             client.write_all(&reply)?;
         }

@@ -15,7 +15,7 @@ use crate::{
     network::{Link, NetworkError},
     owner::{Owner, TpmError},
     pod_log::{Gate, Watch},
-    round::{Attest, Replayed, Rounds},
+    round::{Arrivals, Attest, Replayed, Rounds},
     sessions::Sessions,
     socket::{self, Desk, DirectoryError},
 };
@@ -81,6 +81,7 @@ async fn serve(config: Config, control: UnixStream, owner: Owner) -> Result<(), 
     let client = Client::new(way, verifier.id, &node.name, bounds.limits);
     let challenges = Arc::new(Challenges::new(client.clone()));
     let (rounds, queue) = mpsc::channel(bounds.connections);
+    let arrivals = Arrivals::default();
     let round = Rounds {
         node: node.name.clone(),
         verifier: verifier.id,
@@ -89,12 +90,13 @@ async fn serve(config: Config, control: UnixStream, owner: Owner) -> Result<(), 
         client,
         challenges: Arc::clone(&challenges),
         limits: bounds.limits,
+        arrivals: arrivals.clone(),
         replayed: Replayed::default(),
         attest: Attest::within(bounds.attest),
     };
     let launcher = Launcher::new(workload.launcher.clone());
     let identifier = Identifier { runtime_socket, launcher, deadline: bounds.identify, limits: bounds.limits };
-    let desk = Desk { node, bounds, identifier, gate, sessions: Sessions::default(), rounds };
+    let desk = Desk { node, bounds, identifier, gate, sessions: Sessions::default(), arrivals, rounds };
 
     let (listener, file) = socket::listen(&workload)?;
     let (stop, stopped) = watch::channel(false);

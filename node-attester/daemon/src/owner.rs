@@ -233,6 +233,15 @@ pub struct Collected {
     pub parts: Vec<Part>,
 }
 
+/// What was written of the pod log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// How many of the events, from the first on.
+    pub count: usize,
+    /// Where the log stands then.
+    pub head: PodLogHead,
+}
+
 /// A TPM's keys, as they are shown to a verifier.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -307,13 +316,14 @@ impl Owner {
         self.ask(self.deadline, Job::OpenPodLog).await
     }
 
-    /// Writes a record of the pod log and extends it; waits until that is done, however long the TPM takes.
+    /// Writes records of the pod log one after the other and extends each; no quote comes between them. Waits until that is done, however long the
+    /// TPM takes.
     ///
     /// # Errors
-    /// Why it is not written.
-    pub async fn record(&self, event: Event) -> Result<PodLogHead, TpmError> {
+    /// Why the first is not written. Where a later one is not, [`Recorded::count`] says so.
+    pub async fn record(&self, events: Vec<Event>) -> Result<Recorded, TpmError> {
         let (reply, mut answer) = oneshot::channel();
-        self.jobs.send(Job::Record { event, reply }).await.map_err(|_| TpmError::Ended)?;
+        self.jobs.send(Job::Record { events, reply }).await.map_err(|_| TpmError::Ended)?;
         loop {
             match tokio::time::timeout(self.deadline, &mut answer).await {
                 Ok(answer) => return answer.map_err(|_| TpmError::Ended)?,

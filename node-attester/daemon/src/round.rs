@@ -1,8 +1,10 @@
 //! The round: challenge, bind, collect, exchange, deliver. One quote for all leaves that wait.
 //!
-//! Leaves wait for no timer. While one batch is quoted the leaves that come wait, and then all of them go; while that batch is on the network
-//! the next one is quoted. A node that was asked for nothing for a while attests by itself.
+//! While one batch is quoted the leaves that come wait, and then all of them go, together with those that are on their way by then; while that
+//! batch is on the network the next one is quoted. A leaf that comes alone waits for nothing. A node that was asked for nothing for a while attests
+//! by itself.
 
+mod arrivals;
 mod attest;
 mod batch;
 mod resend;
@@ -23,6 +25,7 @@ use crate::{
     owner::{Collected, Owner, TpmError},
     pod_log::PodLogError,
 };
+pub use arrivals::{Arrival, Arrivals};
 pub use attest::Attest;
 use attest::Schedule;
 use batch::Batches;
@@ -108,6 +111,8 @@ pub struct Rounds {
     pub challenges: Arc<Challenges>,
     /// For one exchange.
     pub limits: Limits,
+    /// Leaves that are on their way.
+    pub arrivals: Arrivals,
     /// How much of the pod log this verifier has.
     pub replayed: Replayed,
     /// How long the node is silent at most.
@@ -124,7 +129,7 @@ impl Rounds {
     /// Takes leaves from `queue` until it is closed; attests at once, and then whenever there were none for long.
     pub async fn run(self: Arc<Self>, queue: mpsc::Receiver<Waiting>) {
         let network = Arc::new(Semaphore::new(1));
-        let mut batches = Batches::new(queue, self.limits);
+        let mut batches = Batches::new(queue, self.arrivals.clone(), self.limits);
         let mut schedule = Schedule::of(&self.node, &self.attest);
         loop {
             let batch = tokio::select! {

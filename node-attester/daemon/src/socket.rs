@@ -17,7 +17,7 @@ use crate::{
     config::{Bounds, Node},
     identify::{Identifier, Peer},
     pod_log::Gate,
-    round::Waiting,
+    round::{Arrivals, Waiting},
     sessions::Sessions,
 };
 
@@ -41,6 +41,8 @@ pub struct Desk {
     pub gate: Gate,
     /// One session for each start of a container.
     pub sessions: Sessions,
+    /// Where a round learns that leaves are on their way.
+    pub arrivals: Arrivals,
     /// Where leaves wait for a round.
     pub rounds: mpsc::Sender<Waiting>,
 }

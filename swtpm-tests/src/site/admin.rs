@@ -123,8 +123,7 @@ impl Admin {
     where
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
-        let client = AttestationClient::new(self.channel(None)?).max_decoding_message_size(LARGEST_ANSWER);
-        answer("the attestation API", call(client.max_encoding_message_size(LARGEST_ANSWER)))
+        over(self.channel(None)?, call)
     }
 
     /// A channel to the pinned verifier, with the given identity or with none. Dropping it closes the connection.
@@ -139,6 +138,18 @@ impl Admin {
         let request = AuditId { audit_id: audit_id.into() };
         self.call(|mut client| async move { client.explain(request).await }).map(Explained)
     }
+}
+
+/// A raw call to the attestation API over a connection that is kept: [`Admin::channel`].
+///
+/// # Errors
+/// As [`Admin::call`].
+pub fn over<T, F>(channel: Channel, call: impl FnOnce(AttestationClient<Channel>) -> F) -> Result<T, BenchError>
+where
+    F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+{
+    let client = AttestationClient::new(channel).max_decoding_message_size(LARGEST_ANSWER);
+    answer("the attestation API", call(client.max_encoding_message_size(LARGEST_ANSWER)))
 }
 
 fn answer<T>(call: &'static str, reply: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>) -> Result<T, BenchError> {

@@ -15,6 +15,7 @@ use podseal_protocol::exchange::{Exchange, ExchangeReply};
 use podseal_protocol::pod_log::REGISTER;
 use podseal_protocol::{Digest, Limits, Purpose};
 use podseal_wire::{ChallengeRequest, Message};
+use tonic::transport::Channel;
 
 mod answer;
 mod claim;
@@ -26,7 +27,7 @@ pub use claim::Claim;
 pub use joining::Joining;
 pub use pod_log::{PodLog, started};
 
-use super::admin::Admin;
+use super::admin::{self, Admin};
 use super::machine::Machine;
 use super::{NodeOptions, Site, Workload, node};
 use crate::bootlog::Boot;
@@ -251,7 +252,12 @@ impl Counterfeit {
     /// # Errors
     /// [`BenchError::Runtime`] with the verifier's status, where it did not take them for an exchange.
     pub fn send_bytes(&self, body: Vec<u8>) -> Result<ExchangeReply, BenchError> {
-        let reply = self.admin.call_attestation(|mut client| async move { client.exchange(Message { body }).await })?;
+        Self::send_over(self.admin.channel(None)?, body)
+    }
+
+    /// [`Counterfeit::send_bytes`] over a connection that is kept, as an attester keeps its own.
+    pub fn send_over(channel: Channel, body: Vec<u8>) -> Result<ExchangeReply, BenchError> {
+        let reply = admin::over(channel, |mut client| async move { client.exchange(Message { body }).await })?;
         ExchangeReply::decode(&reply.body, &Limits::DEFAULT)
             .map_err(|error| BenchError::answer("the verifier", error.to_string(), "an exchange reply"))
     }

@@ -15,8 +15,10 @@ use crate::image::Stored;
 use crate::issuer::{Object, TokenRequest};
 use crate::pod::{Container, Pod, RunningContainer, RunningPod};
 
+mod crowd;
 mod launched;
 
+pub use crowd::Crowd;
 pub use launched::{Ended, Launched, Refused, file_digest, outcome};
 
 /// How long a container may take to its first line or its end.

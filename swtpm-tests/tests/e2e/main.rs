@@ -16,6 +16,7 @@ use podseal_swtpm_tests::sandbox;
 use crate::fixtures::Fixtures;
 
 mod ak_kinds;
+mod at_once;
 mod audit;
 mod bench;
 mod crash;
@@ -83,6 +84,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         hardware::TESTS,
         pod_log::TESTS,
         pod_log_forged::TESTS,
+        at_once::TESTS,
         tpm_away::TESTS,
         runtime_away::TESTS,
         joining::TESTS,

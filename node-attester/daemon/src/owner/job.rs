@@ -8,7 +8,7 @@ use podseal_protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, TpmError, tpm::Tpm};
+use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, Recorded, TpmError, tpm::Tpm};
 use crate::{
     boot_id,
     pod_log::{Log, Opened, PodLogError},
@@ -32,8 +32,8 @@ pub(super) enum Job {
     },
     OpenPodLog(Reply<Opened>),
     Record {
-        event: Event,
-        reply: Reply<PodLogHead>,
+        events: Vec<Event>,
+        reply: Reply<Recorded>,
     },
     /// The last one.
     End(Reply<()>),
@@ -101,7 +101,7 @@ impl Desk {
             Job::OpenPodLog(reply) => drop(reply.send(self.opened().map(|(log, _)| log.opened()))),
             // `work_off` has taken it.
             Job::End(_) => {}
-            Job::Record { event, reply } => drop(reply.send(self.opened().and_then(|(log, tpm)| log.record(event, tpm)))),
+            Job::Record { events, reply } => drop(reply.send(self.record(events))),
         }
     }
 
@@ -121,6 +121,20 @@ impl Desk {
         let (from, records) = log.records(from, &limits)?;
         parts.push(Part::PodLog { from, records });
         Ok(Collected { pod_log, parts })
+    }
+
+    /// As far as it goes: where the first of them is not written, this is why.
+    fn record(&mut self, events: Vec<Event>) -> Result<Recorded, TpmError> {
+        let (log, tpm) = self.opened()?;
+        let mut recorded = Recorded { count: 0, head: log.head() };
+        for event in events {
+            match log.record(event, tpm) {
+                Ok(head) => recorded = Recorded { count: recorded.count + 1, head },
+                Err(error) if recorded.count == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(recorded)
     }
 
     fn opened(&mut self) -> Result<(&mut Log, &mut Tpm), TpmError> {

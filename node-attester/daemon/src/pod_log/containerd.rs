@@ -1,6 +1,6 @@
 //! containerd's own services: events as they happen, and lists of what there is. CRI has neither execs nor other namespaces.
 
-use std::{path::Path, time::Duration};
+use std::{future::ready, path::Path, time::Duration};
 
 use podseal_protocol::Limits;
 use prost::Message as _;
@@ -153,8 +153,28 @@ impl Containerd {
 }
 
 impl Events {
+    /// The events that wait, at most so many; waits for the first. Then why nothing more is heard, where that is so: what came before it happened all the same.
+    pub(super) async fn waiting(&mut self, most: usize) -> (Vec<Heard>, Result<(), Away>) {
+        let mut heard = Vec::new();
+        let mut next = self.next().await;
+        loop {
+            match next {
+                Ok(event) => heard.push(event),
+                Err(away) => return (heard, Err(away)),
+            }
+            if heard.len() >= most {
+                return (heard, Ok(()));
+            }
+            next = tokio::select! {
+                biased;
+                next = self.next() => next,
+                () = ready(()) => return (heard, Ok(())),
+            };
+        }
+    }
+
     /// The next event that counts.
-    pub(super) async fn next(&mut self) -> Result<Heard, Away> {
+    async fn next(&mut self) -> Result<Heard, Away> {
         loop {
             let envelope = self.0.message().await.map_err(failed("events"))?.ok_or(Away::Ended)?;
             if let Some(heard) = read(envelope)? {

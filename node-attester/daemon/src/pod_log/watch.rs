@@ -2,6 +2,8 @@
 //!
 //! It subscribes first, then compares the log with the runtime's list, then takes the events that came meanwhile and come from then on. So
 //! nothing falls between list and events; what is in both is recorded twice, found and then heard.
+//!
+//! All that was heard while the TPM did something else is recorded in one go: else a TPM that signs slowly would take one record between two quotes.
 
 use std::{collections::BTreeSet, convert::Infallible, path::PathBuf, time::Duration};
 
@@ -11,16 +13,19 @@ use tokio::sync::watch;
 use super::{
     Gate, Opened, PodLogError, asking,
     containerd::{Away, Containerd, Heard, Named},
-    table::{Standing, View},
+    table::{Standing, Table, View},
 };
 use crate::{
     config::Bounds,
-    owner::{Owner, TpmError},
+    owner::{Owner, Recorded, TpmError},
 };
 
 /// Before the runtime, the TPM or the disk is tried again, the first time and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Events that are recorded in one go. Each is an extend, and all together must be done well within `limits.tpm_ms`.
+const AT_ONCE: usize = 64;
 
 /// Keeps the pod log of a node.
 pub struct Watch {
@@ -38,6 +43,20 @@ enum Stop {
     Away(Away),
     /// The log cannot go on in this boot.
     ForGood,
+}
+
+/// What happened and is not recorded yet.
+struct News {
+    events: Vec<Event>,
+    /// What runs, by the log, once they are.
+    table: Table,
+}
+
+impl News {
+    fn add(&mut self, event: Event) {
+        self.table.apply(&event);
+        self.events.push(event);
+    }
 }
 
 impl From<Away> for Stop {
@@ -63,7 +82,7 @@ impl Watch {
         let Opened { table, continued } = self.until_done(|owner| async move { owner.open_pod_log().await }).await?;
         self.view.send_modify(|view| view.table = table);
         if continued {
-            self.record(Event::AttesterRestarted).await?;
+            self.record(vec![Event::AttesterRestarted]).await?;
         }
         let mut subscribed = false;
         let mut pause = Pause::default();
@@ -88,81 +107,105 @@ impl Watch {
         let mut events = containerd.subscribe().await?;
         self.added.clear();
         if std::mem::replace(subscribed, true) {
-            self.record(Event::Interrupted).await?;
+            self.record(vec![Event::Interrupted]).await?;
         }
-        self.compare(&containerd).await?;
+        let mut news = self.news();
+        let compared = self.compare(&containerd, &mut news).await;
+        self.record(news.events).await?;
+        compared?;
         *pause = Pause::default();
         self.stand(Standing::Current);
         tracing::info!("the container runtime's events are heard");
         loop {
-            match events.next().await? {
-                Heard::Started(named) => self.started(&containerd, named).await?,
-                Heard::ExecAdded { container, exec_id } => self.exec(&container, exec_id, false).await?,
-                Heard::ExecStarted { container, exec_id } => self.exec(&container, exec_id, true).await?,
-                Heard::Ended(named) => self.ended(asking::id(&named)).await?,
-            }
+            let (heard, heard_to_the_end) = events.waiting(AT_ONCE).await;
+            let mut news = self.news();
+            let described = self.describe(&containerd, heard, &mut news).await;
+            self.record(news.events).await?;
+            described?;
+            heard_to_the_end?;
         }
     }
 
-    /// Records what runs and is not in the log, and what is in the log and runs no more.
-    async fn compare(&mut self, containerd: &Containerd) -> Result<(), Stop> {
+    fn news(&self) -> News {
+        News { events: Vec::new(), table: self.view.borrow().table.clone() }
+    }
+
+    /// What runs and is not in the log, and what is in the log and runs no more.
+    async fn compare(&self, containerd: &Containerd, news: &mut News) -> Result<(), Away> {
         let running = containerd.running().await?;
         let ids: BTreeSet<String> = running.iter().map(|named| self.short(asking::id(named))).collect();
-        let gone: Vec<String> = self.view.borrow().table.ids().filter(|id| !ids.contains(*id)).map(str::to_owned).collect();
-        for id in gone {
-            self.ended(id).await?;
+        let gone: Vec<String> = news.table.ids().filter(|id| !ids.contains(*id)).map(str::to_owned).collect();
+        for container_id in gone {
+            news.add(Event::Ended { container_id });
         }
         for named in running {
-            if self.view.borrow().table.get(&self.short(asking::id(&named))).is_none() {
-                let started = asking::started(containerd, &named, false, &self.bounds.limits).await?;
-                self.record(Event::Started(started)).await?;
+            if news.table.get(&self.short(asking::id(&named))).is_none() {
+                news.add(Event::Started(asking::started(containerd, &named, false, &self.bounds.limits).await?));
             }
         }
         Ok(())
     }
 
-    async fn started(&mut self, containerd: &Containerd, named: Named) -> Result<(), Stop> {
+    /// What was heard, as records have it.
+    async fn describe(&mut self, containerd: &Containerd, heard: Vec<Heard>, news: &mut News) -> Result<(), Away> {
+        for heard in heard {
+            match heard {
+                Heard::Started(named) => self.started(containerd, named, news).await?,
+                Heard::ExecAdded { container, exec_id } => self.exec(&container, exec_id, false, news),
+                Heard::ExecStarted { container, exec_id } => self.exec(&container, exec_id, true, news),
+                Heard::Ended(named) => self.ended(&named, news),
+            }
+        }
+        Ok(())
+    }
+
+    async fn started(&self, containerd: &Containerd, named: Named, news: &mut News) -> Result<(), Away> {
         let started = asking::started(containerd, &named, true, &self.bounds.limits).await?;
         // One that was heard before has ended without being heard: the same id runs once at a time.
-        if self.view.borrow().table.get(&started.container_id).is_some_and(|running| running.heard) {
-            self.record(Event::Ended { container_id: started.container_id.clone() }).await?;
+        if news.table.get(&started.container_id).is_some_and(|running| running.heard) {
+            news.add(Event::Ended { container_id: started.container_id.clone() });
         }
-        self.record(Event::Started(started)).await
+        news.add(Event::Started(started));
+        Ok(())
     }
 
     /// One record for each exec: when it is added, or when it starts where that was not heard.
-    async fn exec(&mut self, container: &Named, exec_id: String, starts: bool) -> Result<(), Stop> {
+    fn exec(&mut self, container: &Named, exec_id: String, starts: bool, news: &mut News) {
         let (container_id, exec_id) = (self.short(asking::id(container)), self.short(exec_id));
         let key = (container_id.clone(), exec_id.clone());
         if starts && self.added.remove(&key) {
-            return Ok(());
+            return;
         }
         if !starts {
             self.added.insert(key);
         }
-        self.record(Event::Exec { container_id, exec_id }).await
+        news.add(Event::Exec { container_id, exec_id });
     }
 
-    async fn ended(&mut self, id: String) -> Result<(), Stop> {
-        let container_id = self.short(id);
+    fn ended(&mut self, named: &Named, news: &mut News) {
+        let container_id = self.short(asking::id(named));
         self.added.retain(|(container, _)| *container != container_id);
-        if self.view.borrow().table.get(&container_id).is_none() {
-            return Ok(());
+        if news.table.get(&container_id).is_some() {
+            news.add(Event::Ended { container_id });
         }
-        self.record(Event::Ended { container_id }).await
     }
 
     fn short(&self, text: String) -> String {
         asking::shorter(text, &self.bounds.limits)
     }
 
-    async fn record(&mut self, event: Event) -> Result<(), Stop> {
-        self.until_done(|owner| {
-            let event = event.clone();
-            async move { owner.record(event).await }
-        })
-        .await?;
-        self.view.send_modify(|view| view.table.apply(&event));
+    /// Records all of them; sessions see what is recorded.
+    async fn record(&self, mut events: Vec<Event>) -> Result<(), Stop> {
+        while !events.is_empty() {
+            let some = events.get(..events.len().min(AT_ONCE)).unwrap_or_default();
+            let recorded = self.until_done(|owner| {
+                let some = some.to_vec();
+                async move { owner.record(some).await }
+            });
+            let Recorded { count, .. } = recorded.await?;
+            let recorded = events.drain(..count.min(events.len()));
+            self.view.send_modify(|view| recorded.for_each(|event| view.table.apply(&event)));
+        }
         Ok(())
     }
 

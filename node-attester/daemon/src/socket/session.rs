@@ -16,14 +16,15 @@ use crate::{
     claim::{Claim, claim},
     identify::{Identity, Peer},
     place::Place,
-    round::Waiting,
+    round::{Arrival, Waiting},
 };
 
 /// Holds a session with `peer`, from its request to the delivery.
 pub(super) async fn hold(desk: &Desk, peer: &Peer, request: &WorkloadRequest, stream: &mut UnixStream) -> Result<(), Answer> {
+    let arrival = desk.arrivals.begin();
     let identity = desk.identifier.identify(peer).await?;
     let session = desk.sessions.open(peer.pid(), &identity)?;
-    let result = steps(desk, peer, &identity, request, stream).await;
+    let result = steps(desk, peer, &identity, request, arrival, stream).await;
     // Where nothing was decided, the container may ask again.
     if !result.as_ref().is_err_and(|answer| answer.retry) {
         session.close();
@@ -32,19 +33,27 @@ pub(super) async fn hold(desk: &Desk, peer: &Peer, request: &WorkloadRequest, st
 }
 
 /// Claim, round, hand over: once the pod log has the container's start.
-async fn steps(desk: &Desk, peer: &Peer, identity: &Identity, request: &WorkloadRequest, stream: &mut UnixStream) -> Result<(), Answer> {
+async fn steps(
+    desk: &Desk,
+    peer: &Peer,
+    identity: &Identity,
+    request: &WorkloadRequest,
+    arrival: Arrival,
+    stream: &mut UnixStream,
+) -> Result<(), Answer> {
     desk.gate.pass(&identity.container_id, desk.bounds.identify).await?;
     let Claim { leaf, attachments } = claim(&desk.node, identity, request, &desk.bounds.limits);
-    let delivery = outcome(desk, leaf.clone(), attachments).await?;
+    let delivery = outcome(desk, arrival, leaf.clone(), attachments).await?;
     hand_over(desk, peer, identity, leaf, delivery, stream).await
 }
 
 /// What the verifier says about a leaf, by way of the next round.
-async fn outcome(desk: &Desk, leaf: Vec<u8>, attachments: Vec<Vec<u8>>) -> Result<Vec<u8>, Answer> {
+async fn outcome(desk: &Desk, arrival: Arrival, leaf: Vec<u8>, attachments: Vec<Vec<u8>>) -> Result<Vec<u8>, Answer> {
     let (answer, outcome) = oneshot::channel();
     let steps = async {
         let ended = || Answer::late("the attester is ending");
         desk.rounds.send(Waiting { leaf, attachments, answer }).await.map_err(|_| ended())?;
+        drop(arrival);
         match outcome.await.map_err(|_| ended())? {
             Ok(Outcome::Delivered(delivery)) => Ok(delivery),
             Ok(Outcome::Refused { reason, audit_id }) => Err(Answer::decided(reason, audit_id)),

@@ -163,7 +163,7 @@ async fn a_log_grows_with_its_register_and_only_what_is_new_is_sent() {
     let (owner, opened) = machine.opened().await;
     assert!(!opened.continued);
     agrees(&owner, &machine.file()).await;
-    let heads = [owner.record(started("a")).await.unwrap(), owner.record(Event::Interrupted).await.unwrap()];
+    let heads = [owner.record(vec![started("a")]).await.unwrap().head, owner.record(vec![Event::Interrupted]).await.unwrap().head];
     assert_eq!(heads.map(|head| head.length), [2, 3]);
     agrees(&owner, &machine.file()).await;
 
@@ -187,7 +187,7 @@ async fn register_not_zero_at_start() {
     let (owner, _) = machine.opened().await;
     let register = extended(&Digest([0; 32]), &before);
     assert_eq!(machine.events(), [Event::Began { boot_id: BOOT.to_owned(), register }]);
-    owner.record(started("a")).await.unwrap();
+    owner.record(vec![started("a")]).await.unwrap();
     agrees(&owner, &machine.file()).await;
     drop(owner);
     let (owner, opened) = machine.opened().await;
@@ -199,7 +199,7 @@ async fn register_not_zero_at_start() {
 async fn extended_behind_our_back() {
     let machine = Machine::new().await;
     let (owner, _) = machine.opened().await;
-    owner.record(started("a")).await.unwrap();
+    owner.record(vec![started("a")]).await.unwrap();
     let wanted = head(&fs::read(machine.file()).unwrap()).head;
     drop(owner);
     let stranger = Digest::of(b"a stranger");
@@ -208,7 +208,7 @@ async fn extended_behind_our_back() {
     let (owner, opened) = machine.open().await;
     assert_eq!(disagrees(opened), (extended(&wanted, &stranger), wanted));
     assert!(collect(&owner, 0).await.is_err(), "no evidence");
-    assert!(owner.record(Event::Interrupted).await.is_err(), "no record");
+    assert!(owner.record(vec![Event::Interrupted]).await.is_err(), "no record");
     assert_eq!(machine.events().len(), 2, "the file stays as it was");
     drop(owner);
 
@@ -226,7 +226,7 @@ async fn extended_behind_our_back() {
 async fn extended_behind_our_back_while_it_runs() {
     let machine = Machine::new().await;
     let (owner, _) = machine.opened().await;
-    owner.record(started("a")).await.unwrap();
+    owner.record(vec![started("a")]).await.unwrap();
     // The device is closed by a job that fails, and opened by the next one: in between the stranger has it.
     owner.activate(vec![0; 4], vec![0; 4]).await.expect_err("no credential");
     machine.extend(&Digest::of(b"a stranger")).await;
@@ -238,7 +238,7 @@ async fn extended_behind_our_back_while_it_runs() {
 async fn attester_killed_at_each_step_of_a_record() {
     let machine = Machine::new().await;
     let (owner, _) = machine.opened().await;
-    owner.record(started("a")).await.unwrap();
+    owner.record(vec![started("a")]).await.unwrap();
     drop(owner);
     let next = Record { number: 2, event: started("b") }.encode();
     let before = fs::read(machine.file()).unwrap();
@@ -261,7 +261,7 @@ async fn attester_killed_at_each_step_of_a_record() {
     // Killed after the register: there is nothing to do.
     let (owner, _) = machine.opened().await;
     agrees(&owner, &machine.file()).await;
-    owner.record(Event::AttesterRestarted).await.unwrap();
+    owner.record(vec![Event::AttesterRestarted]).await.unwrap();
     agrees(&owner, &machine.file()).await;
 }
 
@@ -287,7 +287,7 @@ async fn attester_killed_at_each_step_of_a_beginning() {
 async fn another_boot_begins_another_log() {
     let mut machine = Machine::new().await;
     let (owner, _) = machine.opened().await;
-    owner.record(started("a")).await.unwrap();
+    owner.record(vec![started("a")]).await.unwrap();
     drop(owner);
     let old = fs::read(machine.file()).unwrap();
     machine.tpm.power_off();
@@ -307,13 +307,13 @@ async fn a_record_that_the_tpm_did_not_take_is_extended_before_the_next_one() {
     let mut machine = Machine::new().await;
     let (owner, _) = machine.opened().await;
     machine.tpm.power_off();
-    let head = owner.record(started("a")).await.unwrap();
+    let head = owner.record(vec![started("a")]).await.unwrap().head;
     assert_eq!(head.length, 2, "it is in the file");
-    owner.record(started("b")).await.expect_err("the TPM is away, and the one before is not extended");
+    owner.record(vec![started("b")]).await.expect_err("the TPM is away, and the one before is not extended");
     assert_eq!(machine.events().len(), 2);
     machine.tpm.power_on();
     // The TPM has lost its registers with the power, which no machine's does while it runs.
-    let error = owner.record(started("b")).await.expect_err("register and log disagree");
+    let error = owner.record(vec![started("b")]).await.expect_err("register and log disagree");
     assert!(matches!(error, TpmError::PodLog(PodLogError::Disagrees { .. })), "{error}");
     // As it was before the power went: then the record is extended, and the next one written.
     let began = records(&fs::read(machine.file()).unwrap())[0].1;
@@ -321,7 +321,7 @@ async fn a_record_that_the_tpm_did_not_take_is_extended_before_the_next_one() {
     machine.extend(&began).await;
     let (owner, _) = machine.opened().await;
     agrees(&owner, &machine.file()).await;
-    owner.record(started("b")).await.unwrap();
+    owner.record(vec![started("b")]).await.unwrap();
     agrees(&owner, &machine.file()).await;
 }
 

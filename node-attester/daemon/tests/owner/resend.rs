@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use podseal_node_attester::{
     client::Challenges,
-    round::{Attest, Replayed, RoundError, Rounds, Waiting},
+    round::{Arrivals, Attest, Replayed, RoundError, Rounds, Waiting},
 };
 use podseal_protocol::{
     Digest, Limits, Purpose, ReceivedChallenge,
@@ -109,6 +109,7 @@ async fn only_what_is_new_is_sent_until_the_verifier_wants_all() {
         client: client.clone(),
         challenges: Arc::new(Challenges::new(client)),
         limits: Limits::DEFAULT,
+        arrivals: Arrivals::default(),
         replayed: Replayed::default(),
         attest: Attest::within(std::time::Duration::from_secs(900)),
     };
@@ -119,7 +120,7 @@ async fn only_what_is_new_is_sent_until_the_verifier_wants_all() {
     let mut heard = Vec::new();
     for leaf in [b"1", b"2", b"3", b"4", b"5"] {
         heard.push(refused(&ask(&queue, leaf).await.unwrap()));
-        owner.record(Event::Interrupted).await.unwrap();
+        owner.record(vec![Event::Interrupted]).await.unwrap();
     }
     // Any decision shows that what was sent was replayed. A verifier that wants all twice in a row is not asked a third time.
     assert_eq!(heard, ["policy.permit", "", "", "pod_log.resend", ""]);

@@ -7,7 +7,7 @@ pub(crate) struct Gates {
 }
 
 impl Gates {
-    /// `found` bytes must not be more than `limit`.
+    /// `found`, bytes where nothing else is said, must not be more than `limit`.
     pub(crate) fn at_most(&mut self, what: &'static str, found: u64, limit: u64) {
         self.rows.push((what, found, limit));
     }
@@ -18,9 +18,12 @@ impl Gates {
     }
 
     pub(crate) fn print(&self) {
-        println!("\n{:<34} | {:>11} | {:>11} |", "gate, bytes", "found", "at most");
+        if self.rows.is_empty() {
+            return;
+        }
+        println!("\n{:<46} | {:>11} | {:>11} |", "gate", "found", "at most");
         for (what, found, limit) in &self.rows {
-            println!("{what:<34} | {found:>11} | {limit:>11} | {}", if found <= limit { "held" } else { "MISSED" });
+            println!("{what:<46} | {found:>11} | {limit:>11} | {}", if found <= limit { "held" } else { "MISSED" });
         }
     }
 }

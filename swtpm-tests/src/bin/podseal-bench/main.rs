@@ -6,10 +6,13 @@
 #![allow(clippy::indexing_slicing, reason = "only JSON values are indexed, where what is missing reads as null")]
 
 mod clock;
+mod crowd;
 mod gates;
 mod machine;
 mod memory;
 mod opens;
+mod processors;
+mod releases;
 mod samples;
 mod starts;
 mod steps;
@@ -27,9 +30,11 @@ use podseal_swtpm_tests::error::BenchError;
 use podseal_swtpm_tests::sandbox::{self, Scratch};
 use podseal_swtpm_tests::site::Site;
 
-const USAGE: &str = "usage: podseal-bench [STARTS]
+const USAGE: &str = "usage: podseal-bench [STARTS] [PART]
 
 STARTS: how many pods are started with the launcher, and as many without it; 60 where it is not said.
+PART: one node's starts, steps and memory (node), many containers at once (crowd), or releases per second (releases);
+all where it is not said.
 Exit codes: 0 measured, all gates held; 1 not so (the reason is shown), 2 usage.";
 
 const STARTS: usize = 60;
@@ -38,17 +43,12 @@ const IDLE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let starts = match words.as_slice() {
-        [] => Some(STARTS),
-        [number] => number.parse().ok().filter(|starts| *starts > 0),
-        _ => None,
-    };
-    let Some(starts) = starts else {
+    let Some((starts, parts)) = asked(&words) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     let done = if sandbox::inside() {
-        bench(starts)
+        bench(starts, parts)
     } else if let Some(obstacle) = sandbox::obstacle() {
         Err(BenchError::answer("this machine", obstacle, "one that can run containers"))
     } else {
@@ -60,7 +60,32 @@ fn main() -> ExitCode {
     })
 }
 
-fn bench(starts: usize) -> Result<ExitCode, BenchError> {
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Node,
+    Crowd,
+    Releases,
+}
+
+/// How many pods are started, and what is measured.
+fn asked(words: &[String]) -> Option<(usize, &'static [Part])> {
+    let (starts, part) = match words {
+        [] => (None, None),
+        [number, rest @ ..] if number.parse::<usize>().is_ok() => (number.parse().ok(), Some(rest)),
+        rest => (None, Some(rest)),
+    };
+    let parts: &[Part] = match part.unwrap_or_default() {
+        [] => &[Part::Node, Part::Crowd, Part::Releases],
+        [word] if word == "node" => &[Part::Node],
+        [word] if word == "crowd" => &[Part::Crowd],
+        [word] if word == "releases" => &[Part::Releases],
+        _ => return None,
+    };
+    Some((starts.unwrap_or(STARTS), parts)).filter(|(starts, _)| *starts > 0)
+}
+
+fn bench(starts: usize, parts: &[Part]) -> Result<ExitCode, BenchError> {
     let folder = folder()?;
     machine::describe();
     let scratch = Scratch::new()?;
@@ -68,32 +93,44 @@ fn bench(starts: usize) -> Result<ExitCode, BenchError> {
     fs::create_dir(&site_folder).map_err(BenchError::io("make the site's folder"))?;
     symlink(on_disk.path(), site_folder.join("v")).map_err(BenchError::io("put the verifier on disk"))?;
     let site = Site::start(&site_folder)?;
-    let node = site.node()?;
+    let mut gates = Gates::default();
+    for part in parts {
+        match part {
+            Part::Node => node(&site, starts, &folder, &mut gates)?,
+            Part::Crowd => crowd::measure(&site, &folder, &mut gates)?,
+            Part::Releases => releases::measure(&site, &folder)?,
+        }
+    }
+    gates.print();
+    println!("\nraw samples: {}", folder.display());
+    let without_gates = parts == [Part::Releases];
+    Ok(if without_gates || gates.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
 
+/// One node that starts pods one after the other, and what it and the verifier take.
+fn node(site: &Site, starts: usize, folder: &Path, gates: &mut Gates) -> Result<(), BenchError> {
+    let node = site.node()?;
     println!("\n{starts} pods with the launcher and {starts} without, in turn, each in a fresh sandbox; milliseconds");
-    let started = starts::measure(&site, node, starts)?;
-    started.print_and_save(&folder)?;
+    let started = starts::measure(site, node, starts)?;
+    started.print_and_save(folder)?;
 
     sleep(IDLE);
     let verifier = memory::of(site.verifier().daemon().pid())?;
     let attester = memory::family(node.attester().pid()).into_iter().map(memory::of).collect::<Result<Vec<_>, _>>()?;
     let names = ["attester, privileged", "attester, keeper", "attester, network"];
     let rows: Vec<_> = [("verifier", verifier)].into_iter().chain(names.into_iter().zip(attester.iter().copied())).collect();
-    memory::print_and_save(&rows, &folder)?;
+    memory::print_and_save(&rows, folder)?;
 
     println!("\nThe steps of one request, the node's side driven from here, {starts} requests; milliseconds");
-    let steps = steps::measure(&site, &folder, starts)?;
-    steps.print_and_save(&folder, &started)?;
+    let steps = steps::measure(site, folder, starts)?;
+    steps.print_and_save(folder, &started)?;
 
     let launcher = static_program("podseal-launch");
     let size = fs::metadata(&launcher).map_err(BenchError::io(format!("look at {}", launcher.display())))?.len();
-    let mut gates = Gates::default();
-    gates.at_most("verifier, resident after idling", verifier.resident, 30_000_000);
-    gates.at_most("attester, its processes' shares", attester.iter().map(|memory| memory.share).sum(), 20_000_000);
-    gates.at_most("launcher, the file", size, 1_999_999);
-    gates.print();
-    println!("\nraw samples: {}", folder.display());
-    Ok(if gates.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    gates.at_most("verifier, resident after idling, bytes", verifier.resident, 30_000_000);
+    gates.at_most("attester, its processes' shares, bytes", attester.iter().map(|memory| memory.share).sum(), 20_000_000);
+    gates.at_most("launcher, the file, bytes", size, 1_999_999);
+    Ok(())
 }
 
 /// `target/bench`, wherever cargo keeps it: this program lies in `target/PROFILE`.

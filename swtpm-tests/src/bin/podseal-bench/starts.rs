@@ -83,13 +83,14 @@ fn start(site: &Site, node: &Node, workload: &Workload) -> Result<Started, Bench
     Ok(Started { id: container.id().to_owned(), application: begin.until(started)?, begin, portrait })
 }
 
-fn has_secret(portrait: &Value, secret: Digest) -> Result<(), BenchError> {
+/// The application found the secret that was put.
+pub(crate) fn has_secret(portrait: &Value, secret: Digest) -> Result<(), BenchError> {
     let found = file_digest(portrait, "/podseal/secrets/db");
     if found == Some(secret) { Ok(()) } else { Err(BenchError::answer("the application", portrait.to_string(), "the secret that was put")) }
 }
 
 /// The verifier's own account of what the attester delivered to a container.
-fn was_released(site: &Site, node: &Node, container: &str) -> Result<(), BenchError> {
+pub(crate) fn was_released(site: &Site, node: &Node, container: &str) -> Result<(), BenchError> {
     let audit_id = wait_for("the attester logs the delivery", PATIENCE, || {
         let told = node.told_of(container);
         let delivered = told.iter().find(|line| line["fields"]["message"] == "delivered");
