@@ -17,7 +17,7 @@ const ITEM_OVERHEAD: usize = 16;
 /// Many that start at once come one after the other: as long as none is missed for so long, the last has not come.
 const QUIET: Duration = Duration::from_millis(150);
 /// So long the first of them waits at most.
-const LONGEST: Duration = Duration::from_millis(1500);
+const LONGEST: Duration = Duration::from_millis(1200);
 
 /// Leaves, as they come.
 pub(super) struct Batches {
@@ -198,6 +198,6 @@ mod tests {
         let taken = crowd(1, Duration::ZERO, arrivals.clone()).await;
         assert_eq!(taken, [(1, LONGEST)]);
         let taken = crowd(40, Duration::from_millis(50), arrivals).await;
-        assert_eq!(taken[0], (30, LONGEST));
+        assert_eq!(taken[0], (24, LONGEST));
     }
 }
