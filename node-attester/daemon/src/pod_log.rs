@@ -54,7 +54,7 @@ pub enum PodLogError {
     /// Log and register do not agree: one of them was changed by somebody else.
     #[error(
         "pod log: {path}: its {records} records come to {wanted} in PCR 13, found {found}: something else extended the register, or the file was \
-         changed; find out what did, then reboot the node: nothing else makes them agree again"
+         changed; find out what did (podseal node show names the decision), then: systemctl reboot. Nothing else makes them agree again"
     )]
     Disagrees {
         /// The log's file.

@@ -5,7 +5,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use podseal_protocol::Digest;
+use podseal_protocol::pod_log::REGISTER;
 use podseal_swtpm_tests::error::wait_for;
+use podseal_swtpm_tests::raw_tpm::Bank;
 use podseal_swtpm_tests::site::workload::{PATIENCE, file_digest};
 use podseal_swtpm_tests::site::{Node, NodeOptions, Site, Workload};
 use serde_json::Value;
@@ -19,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("rebooted_node_attests_again", rebooted_node_attests_again),
     ("node_that_fails_gets_no_more", node_that_fails_gets_no_more),
     ("node_in_quarantine", node_in_quarantine),
+    ("extended_behind_our_back_is_refused_until_a_reset", extended_behind_our_back_is_refused_until_a_reset),
 ];
 
 type Failure = Box<dyn std::error::Error>;
@@ -177,6 +180,35 @@ fn node_that_fails_gets_no_more(fixtures: &Fixtures) -> Outcome {
     })?;
     is_served(site, &node, &workload, value)?;
     node.power_off();
+    Ok(())
+}
+
+/// While the attester is away somebody extends the pod log's register. The attester shows it as it is, the verifier says which register, and a reset heals.
+fn extended_behind_our_back_is_refused_until_a_reset(fixtures: &Fixtures) -> Outcome {
+    let site = fixtures.site()?;
+    let mut node = site.start_node(NodeOptions::new(site, "extended"))?;
+    let workload = Workload::new(site, "extended");
+    let value = site.entitle(&workload, &node)?;
+    is_served(site, &node, &workload, value)?;
+
+    let extend = |node: &Node| node.machine().tpm().client()?.pcr_extend(u32::from(REGISTER), &[(Bank::Sha256, vec![0xaa; 32])]);
+    node.attester_mut().kill();
+    extend(&node)?;
+    node.restart_attester(&[])?;
+    let failing = wait_for("the verifier hears of it", PATIENCE, || {
+        let shown = shown(site, "extended").map_err(|error| error.to_string())?;
+        if shown["state"] == "failing" { Ok(shown) } else { Err(format!("{shown}; {}", node.attester().log())) }
+    })?;
+    let explained = site.explain(failing["failing"]["audit_id"].as_str().ok_or("no audit id")?)?;
+    assert_eq!((explained.result(), explained.reason()), ("refused", "pod_log.register"), "{}", explained.told());
+    assert!(explained.check("pod_log.register").is_some_and(|check| check.expected.contains("PCR 13")), "{}", explained.told());
+    let refused = workload.run(site, &node)?.refused()?;
+    assert_eq!((refused.code, refused.reason.as_str()), (77, "node.pod_log_disagrees"), "{refused:?}");
+    assert!(refused.stderr.contains("systemctl reboot"), "{refused:?}");
+
+    node.reboot(site.boot())?;
+    is_served(site, &node, &workload, value)?;
+    assert_eq!(shown(site, "extended")?["state"], "approved");
     Ok(())
 }
 

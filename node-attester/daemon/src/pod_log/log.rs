@@ -48,6 +48,8 @@ pub(crate) struct Log {
     torn: bool,
     table: Table,
     continued: bool,
+    /// What the register holds instead of what the records come to. For good: no value can be taken out of a register.
+    disagreement: Option<Digest>,
 }
 
 /// A log's bytes, read: whole records from the first on.
@@ -96,10 +98,11 @@ impl Reading {
 }
 
 impl Log {
-    /// Opens the log of this boot, or begins it, and makes register and file agree.
+    /// Opens the log of this boot, or begins it, and makes register and file agree. Where they do not it is open all the same: a verifier is to see
+    /// it.
     ///
     /// # Errors
-    /// They do not agree; or file or TPM are away.
+    /// File or TPM are away.
     pub(crate) fn open(path: &Path, boot_id: &str, limits: &Limits, tpm: &mut dyn Collector) -> Result<Self, TpmError> {
         let lock = lock(path)?;
         let found = read(path)?;
@@ -107,8 +110,11 @@ impl Log {
             Some(reading) => Self::from(path, lock, reading, found.len() as u64)?,
             None => Self::begin(path, lock, boot_id, limits, tpm, !found.is_empty())?,
         };
-        log.settle(tpm)?;
-        log.cut()?;
+        match log.settle(tpm) {
+            Ok(()) => log.cut()?,
+            Err(TpmError::PodLog(PodLogError::Disagrees { .. })) => {}
+            Err(error) => return Err(error),
+        }
         Ok(log)
     }
 
@@ -116,7 +122,7 @@ impl Log {
         let Reading { bytes, offsets, head, before, last, table } = reading;
         let file = OpenOptions::new().read(true).write(true).custom_flags(no_follow()).open(path).map_err(at(path))?;
         let (path, torn, pending) = (path.to_owned(), length > bytes, Some(last));
-        Ok(Self { path, file, _lock: lock, bytes, offsets, head, before, pending, torn, table, continued: true })
+        Ok(Self { path, file, _lock: lock, bytes, offsets, head, before, pending, torn, table, continued: true, disagreement: None })
     }
 
     /// A new log; the file of another boot is kept beside it.
@@ -140,7 +146,11 @@ impl Log {
     }
 
     /// Makes the register agree with the file, where it is not known to: extends the last record unless that was done.
+    ///
+    /// # Errors
+    /// They do not agree, now or before; or the TPM is away.
     pub(crate) fn settle(&mut self, tpm: &mut dyn Collector) -> Result<(), TpmError> {
+        self.sound()?;
         let Some(last) = self.pending else { return Ok(()) };
         let register = tpm.register()?;
         if register == self.before {
@@ -152,12 +162,19 @@ impl Log {
         Ok(())
     }
 
-    /// Whether a register is what the log comes to.
-    pub(crate) fn agrees(&self, register: &Digest) -> Result<(), PodLogError> {
-        if *register == self.head.head {
-            return Ok(());
+    /// Whether a register is what the log comes to. Where it is not, it never will be again.
+    pub(crate) fn agrees(&mut self, register: &Digest) -> Result<(), PodLogError> {
+        if *register != self.head.head {
+            self.disagreement.get_or_insert(*register);
         }
-        Err(PodLogError::Disagrees { path: self.path.clone(), records: self.head.length, found: *register, wanted: self.head.head })
+        self.sound()
+    }
+
+    /// Whether nothing is known that speaks against it.
+    pub(crate) fn sound(&self) -> Result<(), PodLogError> {
+        let disagrees =
+            |found| PodLogError::Disagrees { path: self.path.clone(), records: self.head.length, found, wanted: self.head.head };
+        self.disagreement.map_or(Ok(()), |found| Err(disagrees(found)))
     }
 
     /// Writes a record, and extends it. Once it is in the file this succeeds: what the TPM did not take is extended before anything else is.

@@ -106,7 +106,9 @@ impl NotRecorded {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Behind { .. } => "the node has not heard of this container's start yet: it is tried again",
-            Self::Disagrees => "the node's pod log disagrees with its TPM: an operator finds out why, and reboots the node",
+            Self::Disagrees => {
+                "the node's pod log disagrees with its TPM, for good: see podseal node show, find out why, then reset the node's TPM: systemctl reboot"
+            }
             Self::Exec { .. } => {
                 "nothing but the container's first process may run before its secrets arrive: restart the container, and exec into it later"
             }

@@ -207,7 +207,8 @@ async fn extended_behind_our_back() {
 
     let (owner, opened) = machine.open().await;
     assert_eq!(disagrees(opened), (extended(&wanted, &stranger), wanted));
-    assert!(collect(&owner, 0).await.is_err(), "no evidence");
+    let (quoted, said) = shown(&collect(&owner, 0).await.unwrap());
+    assert_eq!((quoted, said), (extended(&wanted, &stranger), wanted), "the verifier is to see it");
     assert!(owner.record(vec![Event::Interrupted]).await.is_err(), "no record");
     assert_eq!(machine.events().len(), 2, "the file stays as it was");
     drop(owner);
@@ -230,8 +231,18 @@ async fn extended_behind_our_back_while_it_runs() {
     // The device is closed by a job that fails, and opened by the next one: in between the stranger has it.
     owner.activate(vec![0; 4], vec![0; 4]).await.expect_err("no credential");
     machine.extend(&Digest::of(b"a stranger")).await;
-    let error = collect(&owner, 0).await.expect_err("register and log disagree");
+    let (quoted, said) = shown(&collect(&owner, 0).await.unwrap());
+    assert_ne!(quoted, said, "the verifier is to see it");
+    let error = owner.record(vec![started("b")]).await.expect_err("register and log disagree");
     assert!(matches!(error, TpmError::PodLog(PodLogError::Disagrees { .. })), "{error}");
+    assert_eq!(machine.events().len(), 2, "the file stays as it was");
+}
+
+/// What evidence has of the register: as quoted, and as the log comes to.
+fn shown(collected: &Collected) -> (Digest, Digest) {
+    let pcrs = collected.parts.iter().find_map(|part| if let Part::TpmQuote { pcrs, .. } = part { Some(pcrs) } else { None }).unwrap();
+    let (_, quoted) = pcrs.iter().find(|(index, _)| *index == REGISTER).unwrap();
+    (*quoted, collected.pod_log.head)
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ fn holds(state: &PodLogState, presented: &Presented<'_>, quote: &QuoteFacts, boo
     let quoted = quote.pcrs().get(REGISTER).map(|value| Digest(*value));
     let same = quoted == Some(replayed.head) && claimed == replayed;
     let quoted = quoted.map_or_else(|| "not quoted".to_owned(), |value| value.to_string());
-    let expected = format!("register {REGISTER} = {quoted}, as quoted");
+    let expected = format!("PCR {REGISTER} = {quoted}, as quoted");
     let registers = checks.record(&rules::REGISTER, same, expected, compared(replayed, claimed, &quoted));
     let prior = state.prior();
     let zero = prior == Digest([0; 32]);
@@ -137,7 +137,7 @@ fn compared(replayed: PodLogHead, claimed: PodLogHead, quoted: &str) -> String {
         return records;
     }
     let differs = if claimed == replayed {
-        "the register differs: something was extended that no record tells"
+        "the PCR differs: something was extended that no record tells"
     } else if claimed.head.to_string() == quoted {
         "the records differ: one is missing, altered or too many"
     } else if replayed.head.to_string() == quoted {
