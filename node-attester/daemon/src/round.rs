@@ -30,8 +30,8 @@ pub use attest::Attest;
 use attest::Schedule;
 use batch::Batches;
 pub use resend::Replayed;
-use resend::asks_for_all;
 pub(crate) use resend::is_late;
+use resend::{Since, asks_for_all};
 
 /// The evidence profile that this attester collects: a TPM 2.0 quote and the boot log.
 pub const PROFILE: &str = "tpm";
@@ -119,10 +119,10 @@ pub struct Rounds {
     pub attest: Attest,
 }
 
-/// An exchange, and how long the pod log was that it is bound to.
+/// An exchange, and from where on it has the pod log.
 struct Quoted {
     exchange: Exchange,
-    length: u64,
+    from: Since,
 }
 
 impl Rounds {
@@ -155,7 +155,8 @@ impl Rounds {
         let leaves: Vec<Vec<u8>> = batch.iter().map(|waiting| waiting.leaf.clone()).collect();
         let digests: Vec<Digest> = leaves.iter().map(|leaf| Digest::of(leaf)).collect();
         let (node, boot, verifier) = (self.node.clone(), boot_id.clone(), self.verifier);
-        let collected = self.owner.collect(self.replayed.length(), move |pod_log| {
+        let from = self.replayed.since();
+        let collected = self.owner.collect(from.number, move |pod_log| {
             let inputs = BindingInputs {
                 challenge: challenge.digest,
                 purpose: Purpose::Release,
@@ -169,16 +170,16 @@ impl Rounds {
             binding(&inputs, &digests)
         });
         let Collected { pod_log, parts } = collected.await.map_err(RoundError::Collect)?;
-        self.replayed.sent(&parts);
+        self.replayed.sending(from, &parts, pod_log.length);
         let evidence = Evidence { node: self.node.clone(), profile: PROFILE.to_owned(), boot_id, pod_log, parts };
         let attachments = batch.iter().flat_map(|waiting| waiting.attachments.iter().cloned()).collect();
-        Ok(Quoted { exchange: Exchange::new(challenge.bytes, evidence.encode(), leaves, attachments), length: pod_log.length })
+        Ok(Quoted { exchange: Exchange::new(challenge.bytes, evidence.encode(), leaves, attachments), from })
     }
 
     /// Exchange, deliver: every leaf gets its own outcome, or the reason why there is none. Leaves for which the verifier wants all of the
     /// pod log are asked for once more, with all of it.
     async fn exchange(self: Arc<Self>, batch: Vec<Waiting>, quoted: Result<Quoted, RoundError>, slot: OwnedSemaphorePermit) {
-        let reply = self.ask(quoted).await;
+        let reply = self.ask_in_time(&batch, quoted).await;
         if batch.is_empty() {
             return self.attested(reply, slot).await;
         }
@@ -189,7 +190,6 @@ impl Rounds {
             return drop(slot);
         }
         tracing::info!(leaves = again.len(), "the verifier wants all of the pod log");
-        self.replayed.forget();
         let again: Vec<Waiting> = again.into_iter().map(|(waiting, _)| waiting).collect();
         let quoted = self.quote(&again).await;
         let reply = self.ask(quoted).await;
@@ -197,14 +197,22 @@ impl Rounds {
         hand_out(pair(again, reply));
     }
 
+    /// What was quoted while the verifier forgot is quoted anew.
+    async fn ask_in_time(&self, batch: &[Waiting], quoted: Result<Quoted, RoundError>) -> Result<ExchangeReply, RoundError> {
+        match quoted {
+            Ok(quoted) if !self.replayed.is_current(quoted.from) => self.ask(self.quote(batch).await).await,
+            quoted => self.ask(quoted).await,
+        }
+    }
+
     async fn ask(&self, quoted: Result<Quoted, RoundError>) -> Result<ExchangeReply, RoundError> {
-        let Quoted { exchange, length } = quoted?;
-        let reply = self.client.exchange(&exchange).await.map_err(RoundError::Exchange)?;
+        let Quoted { exchange, .. } = quoted?;
+        let reply = self.client.exchange(&exchange).await.inspect_err(|_| self.replayed.forget()).map_err(RoundError::Exchange)?;
         if let Err(error) = self.challenges.put(reply.next_challenge.clone()) {
             tracing::warn!(%error, "the next challenge is not usable");
         }
-        if !reply.outcomes.iter().any(|(_, outcome)| asks_for_all(outcome)) {
-            self.replayed.has(length);
+        if reply.outcomes.iter().any(|(_, outcome)| asks_for_all(outcome)) {
+            self.replayed.forget();
         }
         Ok(reply)
     }

@@ -64,6 +64,12 @@ impl Machine {
         self.measure(boot)
     }
 
+    /// Resets its TPM and boots as `boot` says, and the kernel's boot id stays: no machine does that.
+    pub fn reboot_tpm_alone(&mut self, boot: &Boot) -> Result<(), BenchError> {
+        self.tpm.reset()?;
+        boot.measure(&mut self.tpm.client()?, &BANKS, &self.event_log())
+    }
+
     /// Takes the power from its TPM; [`Machine::reboot`] gives it back.
     pub fn power_off(&mut self) {
         self.tpm.power_off();

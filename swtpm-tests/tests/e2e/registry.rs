@@ -9,7 +9,7 @@ use podseal_protocol::pod_log::REGISTER;
 use podseal_swtpm_tests::error::wait_for;
 use podseal_swtpm_tests::raw_tpm::Bank;
 use podseal_swtpm_tests::site::workload::{PATIENCE, file_digest};
-use podseal_swtpm_tests::site::{Node, NodeOptions, Site, Workload};
+use podseal_swtpm_tests::site::{Counterfeit, Node, NodeOptions, Site, Workload};
 use serde_json::Value;
 
 use crate::fixtures::Fixtures;
@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("cloned_tpm_forks", cloned_tpm_forks),
     ("reset_count_went_back", reset_count_went_back),
     ("rebooted_node_attests_again", rebooted_node_attests_again),
+    ("rebooted_node_attests_again::by_a_release", first_release_of_a_boot_is_held),
     ("node_that_fails_gets_no_more", node_that_fails_gets_no_more),
     ("node_in_quarantine", node_in_quarantine),
     ("extended_behind_our_back_is_refused_until_a_reset", extended_behind_our_back_is_refused_until_a_reset),
@@ -142,9 +143,32 @@ fn rebooted_node_attests_again(fixtures: &Fixtures) -> Outcome {
     is_served(site, &node, &workload, value)
 }
 
+/// The first that the verifier hears of a boot is a container that asks: what it gets is held, and what was held before is not.
+fn first_release_of_a_boot_is_held(fixtures: &Fixtures) -> Outcome {
+    let site = fixtures.site()?;
+    let mut fake = Counterfeit::enrol(site, "held-1", "held")?;
+    for _ in 0..2 {
+        fake.ask_one(&fake.claim()?)?.delivered(site)?;
+        fake.ask_one(&fake.claim()?)?.delivered(site)?;
+        assert_eq!(holdings(site, "held-1")?, ["held/db@1", "held/db@1"]);
+        fake.reboot(site.boot())?;
+    }
+    Ok(())
+}
+
+/// How many files there are in a folder and below it.
+fn files(folder: &Path) -> Result<usize, Failure> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        count += if path.is_dir() { files(&path)? } else { 1 };
+    }
+    Ok(count)
+}
+
 /// What its kernel is to be started with is another after a reboot: it fails by itself, gets nothing more, and what it may hold is listed.
 fn node_that_fails_gets_no_more(fixtures: &Fixtures) -> Outcome {
-    let site = fixtures.site()?;
+    let site = &fixtures.own_site("failing")?;
     let config = "[limits]\nattest_s = 1\n".to_owned();
     let mut node = site.start_node(NodeOptions { config, ..NodeOptions::new(site, "failing") })?;
     let workload = Workload::new(site, "failing");
@@ -168,10 +192,12 @@ fn node_that_fails_gets_no_more(fixtures: &Fixtures) -> Outcome {
     let refused = workload.run(site, &node)?.refused()?;
     assert_eq!(site.explain(&refused.audit_id)?.reason(), "log.well_formed");
     // It fails every second, and is told of once.
+    let archived = files(&site.verifier().archive())?;
     let failed_again = || node.attester().log().matches("the node does not attest").count();
     let so_far = failed_again();
     wait_for("it fails again", PATIENCE, || if failed_again() > so_far { Ok(()) } else { Err(so_far.to_string()) })?;
     assert_eq!(shown(site, "failing")?["failing"]["audit_id"], audit_id);
+    assert_eq!(files(&site.verifier().archive())?, archived, "what says nothing new is not kept");
 
     std::fs::write(node.machine().event_log(), honest)?;
     wait_for("the node holds again", PATIENCE, || match shown(site, "failing") {

@@ -56,6 +56,11 @@ fn tpm_gone(fixtures: &Fixtures) -> Outcome {
         told(&node, "start it, or correct tpm.tcti", 1)?;
         drop(waiting);
     }
+    // It comes back without what was extended: as after a reset that the machine did not go through.
+    node.machine_mut().reboot_tpm_alone(site.boot())?;
+    let refused = workload.run(site, &node)?.refused()?;
+    assert_eq!(refused.reason, "node.pod_log_disagrees", "{refused:?}");
+    assert!(refused.stderr.contains("systemctl reboot"), "{refused:?}");
     node.reboot(site.boot())?;
     has_its_secret(&workload.run(site, &node)?.started()?, value);
     Ok(())

@@ -30,7 +30,7 @@ pub static CLOCK: Rule = Rule { name: "node.clock", spec: "TCG TPM 2.0 Part 2, 1
 pub static POD_LOG_LENGTH: Rule = Rule {
     name: "node.pod_log_length",
     spec: "docs/ARCHITECTURE.md, nodes",
-    remedy: "Somebody removed the node's pod log, or two machines answer for this node: find out which, reboot it, then podseal node release.",
+    remedy: "The node's pod log was removed, damaged or begun anew without a boot (kexec too), or two machines answer for this node: find out which, reboot it, then podseal node release.",
 };
 /// The evidence is not older than what was appraised last.
 pub static OVERTAKEN: Rule = Rule {

@@ -37,7 +37,7 @@ use crate::{
     store::{
         Store,
         challenges::{self, Spend},
-        node_state::{self, Standing, Went},
+        node_state::{self, Holds, Standing, Went},
         nodes::Failing,
         secrets::{self, ValueError},
     },
@@ -294,7 +294,9 @@ impl Exchanges {
             references: generation.reference_texts.clone(),
             pod_log: appraised.pod_log.as_deref().map(PodLogState::encode),
         };
-        let shared = self.committer.archived(shared.into_objects()).await?;
+        // What no entry will name is not kept.
+        let is_named = concluded.iter().any(|concluded| concluded.told.recorded == Recorded::Entry);
+        let shared = if is_named { self.committer.archived(shared.into_objects()).await? } else { Vec::new() };
         let (mut leaves, mut all) = (Vec::with_capacity(concluded.len()), Vec::with_capacity(concluded.len()));
         for Concluded { told, of_leaf, result } in concluded {
             if told.recorded == Recorded::Entry {
@@ -391,9 +393,11 @@ fn attested(appraised: &Appraised) -> Result<Vec<Concluded>, ExchangeError> {
     let explanation = Explanation::of_node(&appraised.batch, &appraised.appraisal);
     let found = went(appraised, &[]);
     let known = appraised.standing.as_ref().filter(|standing| !standing.is_changed_by(&found) && found.fork.is_none());
-    let (audit_id, recorded) = match known {
-        Some(standing) => (standing.failing.as_ref().map(|failing| failing.audit_id.clone()).unwrap_or_default(), Recorded::Before),
-        None => (random::audit_id()?, Recorded::Entry),
+    let (audit_id, recorded) = match (known, &found.holds) {
+        // It is told to whoever asks, and is no news of the node.
+        (Some(_), Holds::Late) => (random::audit_id()?, Recorded::LeftOut),
+        (Some(standing), _) => (standing.failing.as_ref().map(|failing| failing.audit_id.clone()).unwrap_or_default(), Recorded::Before),
+        (None, _) => (random::audit_id()?, Recorded::Entry),
     };
     let result = match first_obstacle(appraised.appraisal.node_checks()) {
         None => Conclusion::Attested,
@@ -408,13 +412,12 @@ fn went(appraised: &Appraised, told: &[Told]) -> Went {
     let (appraisal, audit_id) = (&appraised.appraisal, told.first().map(|first| first.audit_id.clone()).unwrap_or_default());
     let failing = |check: &Check| Failing { since: appraised.now, check: check.rule.name.to_owned(), audit_id: audit_id.clone() };
     let fork = |check: &Check| format!("{}: found {}, wanted {}: podseal explain {audit_id}", check.rule.name, check.found, check.expected);
-    let failing = match appraisal.node_obstacle() {
-        // That an answer came late says nothing about the node.
-        Obstacle::Late => appraised.standing.as_ref().and_then(|standing| standing.failing.clone()),
-        Obstacle::None => None,
-        Obstacle::Check(check) => Some(failing(check)),
+    let holds = match appraisal.node_obstacle() {
+        Obstacle::None => Holds::Yes,
+        Obstacle::Late => Holds::Late,
+        Obstacle::Check(check) => Holds::No(failing(check)),
     };
-    Went { state: appraisal.state().cloned(), fork: appraisal.fork().map(fork), failing }
+    Went { state: appraisal.state().cloned(), fork: appraisal.fork().map(fork), holds }
 }
 
 fn decide_leaf(

@@ -89,13 +89,11 @@ impl Watch {
         loop {
             let before = subscribed;
             let Err(stop) = self.listen(&mut subscribed, &mut pause).await;
+            // What ends it for good has said how it stands.
+            let Stop::Away(away) = stop else { return Err(stop) };
             self.stand(Standing::Behind);
-            match stop {
-                Stop::ForGood => return Err(Stop::ForGood),
-                Stop::Away(away) if subscribed != before || pause.is_first() => {
-                    tracing::warn!(%away, "the container runtime's events are not heard: pods wait until they are");
-                }
-                Stop::Away(_) => {}
+            if subscribed != before || pause.is_first() {
+                tracing::warn!(%away, "the container runtime's events are not heard: pods wait until they are");
             }
             pause.wait().await;
         }

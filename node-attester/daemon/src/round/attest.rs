@@ -63,7 +63,6 @@ impl Rounds {
     pub(super) async fn attested(&self, reply: Result<ExchangeReply, RoundError>, slot: OwnedSemaphorePermit) {
         let reply = match reply {
             Ok(reply) if reply.outcomes.iter().any(|(_, outcome)| asks_for_all(outcome)) => {
-                self.replayed.forget();
                 let quoted = self.quote(&[]).await;
                 self.ask(quoted).await
             }

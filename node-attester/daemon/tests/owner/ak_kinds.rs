@@ -14,8 +14,8 @@ use super::{
     swtpm::{Maker, Swtpm},
 };
 
-/// TPMA_OBJECT: sign, restricted, userWithAuth, sensitiveDataOrigin, fixedParent, fixedTPM (TPM 2.0 Part 2, section 8.3).
-const ATTRIBUTES: [u8; 4] = [0x00, 0x05, 0x00, 0x72];
+/// TPMA_OBJECT: sign, restricted, userWithAuth, noDA, sensitiveDataOrigin, fixedParent, fixedTPM (TPM 2.0 Part 2, section 8.3).
+const ATTRIBUTES: [u8; 4] = [0x00, 0x05, 0x04, 0x72];
 
 fn owner(tpm: &Swtpm, dir: &Path, kind: Option<AkKind>) -> Owner {
     Owner::start(config(tpm, dir, kind)).unwrap()

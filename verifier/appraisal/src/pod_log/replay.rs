@@ -135,16 +135,23 @@ impl PodLogState {
         match event {
             // `replay` has taken it; a second one is an error there.
             Event::Began { .. } => {}
-            Event::AttesterRestarted => self.restarts = self.restarts.saturating_add(1),
+            Event::AttesterRestarted => {
+                self.restarts = self.restarts.saturating_add(1);
+                self.missed_perhaps();
+            }
             Event::Interrupted => {
                 self.interruptions = self.interruptions.saturating_add(1);
-                // An exec in any of them may have been missed.
-                self.pods.values_mut().for_each(|pod| pod.heard_all = false);
+                self.missed_perhaps();
             }
             Event::Started(started) => self.started(started),
             Event::Exec { container_id, .. } => self.exec(&container_id),
             Event::Ended { container_id } => self.ended(&container_id),
         }
+    }
+
+    /// An exec in any of what runs.
+    fn missed_perhaps(&mut self) {
+        self.pods.values_mut().for_each(|pod| pod.heard_all = false);
     }
 
     fn started(&mut self, started: Started) {

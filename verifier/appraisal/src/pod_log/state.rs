@@ -116,11 +116,11 @@ impl PodLogState {
         &self.privileged_images
     }
 
-    /// How often the log may have missed something: interruptions, containers that were found running, and records about containers that it
+    /// How often the log may have missed something: restarts of the attester, interruptions, containers that were found running, and records about containers that it
     /// does not know.
     #[must_use]
     pub fn gaps(&self) -> u64 {
-        self.interruptions.saturating_add(self.found_running).saturating_add(self.unexplained)
+        self.restarts.saturating_add(self.interruptions).saturating_add(self.found_running).saturating_add(self.unexplained)
     }
 
     /// How often the attester started again.

@@ -261,14 +261,20 @@ fn what_ran_privileged_since_boot_is_known() {
 
 #[test]
 fn gaps_are_counted_and_what_may_be_missed_is_not_appraised() {
-    let mut world = World::of_replicas(1);
-    log(&mut world).happened = |all| all.extend([Event::AttesterRestarted, Event::Interrupted]);
-    let run = world.run();
-    released(&run);
-    assert_eq!(run.appraisal.node_claims().unwrap().pod_log_gaps, Claim::Appraised(1));
-    assert!(run.appraisal.leaves()[0].workload().unwrap().pod_execs.appraised().is_none());
-    world.policy = World::honest().policy;
-    refused_world(&["policy.claims_appraised", "policy.permit", "policy.attribute"], REGISTERED, "a policy that asks for execs", &world);
+    let missed: [Attack; 2] = [
+        ("while the attester was away", |w| log(w).happened = |all| all.push(Event::AttesterRestarted)),
+        ("while the runtime was", |w| log(w).happened = |all| all.push(Event::Interrupted)),
+    ];
+    for (what, change) in missed {
+        let mut world = World::of_replicas(1);
+        change(&mut world);
+        let run = world.run();
+        released(&run);
+        assert_eq!(run.appraisal.node_claims().unwrap().pod_log_gaps, Claim::Appraised(1), "{what}");
+        assert!(run.appraisal.leaves()[0].workload().unwrap().pod_execs.appraised().is_none(), "{what}");
+        world.policy = World::honest().policy;
+        refused_world(&["policy.claims_appraised", "policy.permit", "policy.attribute"], REGISTERED, what, &world);
+    }
 }
 
 #[test]

@@ -351,6 +351,9 @@ async fn release(open: &mut SqliteConnection, log: &mut Tail, pending: &Pending)
     if !checks.record(&rules::CHALLENGE_REPLAYED, unspent, "a challenge that was not used", if unspent { "one" } else { "used before" }) {
         return Ok(Written::Replayed);
     }
+    // Before anything is released on it: a boot ends what was held before.
+    let prior = pending.standing.as_ref().and_then(|standing| standing.state.as_ref());
+    node_state::keep(open, &pending.node, prior, &pending.went, pending.decided).await?;
     let mut entries = Vec::with_capacity(pending.leaves.len());
     for leaf in &pending.leaves {
         let mut objects = leaf.objects.clone();
@@ -371,7 +374,5 @@ async fn release(open: &mut SqliteConnection, log: &mut Tail, pending: &Pending)
         entries.push((log.append(open, &leaf.audit_id, &entry).await?, Digest::of(&entry)));
     }
     nodes::seen(open, &pending.node, pending.decided).await?;
-    let prior = pending.standing.as_ref().and_then(|standing| standing.state.as_ref());
-    node_state::keep(open, &pending.node, prior, &pending.went, pending.decided).await?;
     Ok(Written::Entries(entries))
 }

@@ -121,6 +121,12 @@ pub enum Conflict {
     /// Nothing to do.
     #[error("the node is approved already")]
     AlreadyApproved,
+    /// Nothing to do.
+    #[error("the node is in quarantine already, and the reason stays: see podseal node show")]
+    QuarantinedAlready,
+    /// Nothing to do.
+    #[error("the node is not in quarantine: see podseal node list")]
+    NotQuarantined,
     /// No such secret.
     #[error("no secret of this name: see podseal secret list")]
     UnknownSecret,
@@ -146,6 +152,8 @@ impl Conflict {
             Self::TooManyPending => enrolment::PENDING.name,
             Self::UnknownNode => "node.unknown",
             Self::AlreadyApproved => "node.approved_already",
+            Self::QuarantinedAlready => "node.quarantined_already",
+            Self::NotQuarantined => "node.not_quarantined",
             Self::UnknownSecret => "secret.unknown",
             Self::VersionTaken => "secret.version_taken",
             Self::UnknownCluster => "cluster.unknown",

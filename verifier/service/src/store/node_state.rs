@@ -2,7 +2,7 @@
 
 use podseal_appraisal::{continuity::NodeState, records::NodeRecord};
 use podseal_protocol::delivery::Released;
-use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteQueryResult};
 
 use super::{
     integer,
@@ -33,8 +33,19 @@ pub struct Went {
     pub state: Option<NodeState>,
     /// Its TPM went back: how.
     pub fork: Option<String>,
-    /// Why its evidence does not hold.
-    pub failing: Option<Failing>,
+    /// Whether its evidence holds.
+    pub holds: Holds,
+}
+
+/// Whether a node's evidence holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// It does.
+    Yes,
+    /// It came late: that says nothing.
+    Late,
+    /// It does not: why.
+    No(Failing),
 }
 
 /// A node as a decision rests on it. The committer takes nothing that was decided on another.
@@ -52,12 +63,15 @@ impl Standing {
     /// Whether what its evidence came to now is another than before: then it goes into the log.
     #[must_use]
     pub fn is_changed_by(&self, went: &Went) -> bool {
-        let check = |failing: &Option<Failing>| failing.as_ref().map(|failing| failing.check.clone());
         let boots = match (&self.state, &went.state) {
             (Some(before), Some(now)) => now.is_another_boot(before),
             (before, now) => before.is_some() != now.is_some(),
         };
-        check(&self.failing) != check(&went.failing) || went.failing.is_none() && boots
+        match &went.holds {
+            Holds::Yes => self.failing.is_some() || boots,
+            Holds::Late => false,
+            Holds::No(failing) => self.failing.as_ref().is_none_or(|before| before.check != failing.check),
+        }
     }
 }
 
@@ -80,12 +94,13 @@ pub async fn keep(
     went: &Went,
     now: u64,
 ) -> Result<(), sqlx::Error> {
-    match &went.failing {
-        None => {
+    match &went.holds {
+        Holds::Late => {}
+        Holds::Yes => {
             let held = sqlx::query("UPDATE nodes SET attested = ?2, failing_since = 0, failing = '', failing_id = '' WHERE name = ?1");
             held.bind(node).bind(integer(now)).execute(&mut *connection).await?;
         }
-        Some(Failing { since, check, audit_id }) => {
+        Holds::No(Failing { since, check, audit_id }) => {
             let failing =
                 sqlx::query("UPDATE nodes SET failing_since = ?2, failing = ?3, failing_id = ?4 WHERE name = ?1 AND failing <> ?3");
             failing.bind(node).bind(integer(*since)).bind(check).bind(audit_id).execute(&mut *connection).await?;
@@ -154,15 +169,24 @@ pub async fn holdings(executor: impl SqliteExecutor<'_>, node: &str, most: u32) 
 
 /// An administrator puts a node in quarantine.
 pub(super) async fn quarantine(connection: &mut SqliteConnection, node: &str, why: &str) -> Result<(), ChangeError> {
-    changed(sqlx::query("UPDATE nodes SET quarantined = ?2 WHERE name = ?1").bind(node).bind(why).execute(connection).await?)
+    // A reason that is there already stays: it may name the decision that put the node there.
+    let update = sqlx::query("UPDATE nodes SET quarantined = ?2 WHERE name = ?1 AND quarantined = ''").bind(node).bind(why);
+    let done = update.execute(&mut *connection).await?;
+    changed(connection, node, &done, Conflict::QuarantinedAlready).await
 }
 
 /// An administrator lets a node out of quarantine: its next evidence is where it goes on from.
 pub(super) async fn release(connection: &mut SqliteConnection, node: &str) -> Result<(), ChangeError> {
-    let free = sqlx::query("UPDATE nodes SET quarantined = '', state = NULL WHERE name = ?1");
-    changed(free.bind(node).execute(connection).await?)
+    let free = sqlx::query("UPDATE nodes SET quarantined = '', state = NULL WHERE name = ?1 AND quarantined <> ''");
+    let done = free.bind(node).execute(&mut *connection).await?;
+    changed(connection, node, &done, Conflict::NotQuarantined).await
 }
 
-fn changed(done: sqlx::sqlite::SqliteQueryResult) -> Result<(), ChangeError> {
-    if done.rows_affected() == 1 { Ok(()) } else { Err(Conflict::UnknownNode.into()) }
+/// One node was changed; else there is none of this name, or it does not stand as the change wants it.
+async fn changed(connection: &mut SqliteConnection, node: &str, done: &SqliteQueryResult, otherwise: Conflict) -> Result<(), ChangeError> {
+    if done.rows_affected() == 1 {
+        return Ok(());
+    }
+    let known = nodes::get(connection, node).await?.is_some();
+    Err(if known { otherwise } else { Conflict::UnknownNode }.into())
 }

@@ -152,8 +152,8 @@ pub(super) async fn enrol(connection: &mut SqliteConnection, enrolment: &Enrolme
     match &enrolment.token {
         Some(token) => {
             consume(&mut *connection, token, record, now).await?;
-            // Whoever waits for approval under that name, or with that TPM, was let in by nobody yet.
-            let pending = sqlx::query("DELETE FROM nodes WHERE approved = 0 AND (name = ?1 OR ek_digest = ?2)");
+            // Whoever waits for approval under that name, or with that TPM, was let in by nobody yet. A quarantine stays.
+            let pending = sqlx::query("DELETE FROM nodes WHERE approved = 0 AND quarantined = '' AND (name = ?1 OR ek_digest = ?2)");
             pending.bind(&record.node).bind(record.ek_digest.as_ref()).execute(&mut *connection).await?;
         }
         None => {

@@ -14,6 +14,7 @@ use podseal_verifier::{
         challenges::Spend,
         documents::Document,
         mutation::{ChangeError, Conflict, Enrolment, JoinToken, Mutation},
+        nodes,
         secrets::SealedVersion,
     },
 };
@@ -89,6 +90,37 @@ async fn one_token_lets_one_node_in() {
     assert_eq!(apply(&store, &enrolment(2, 3, Some("mine"))).await, Some(Conflict::TokenSpent));
     assert_eq!(apply(&store, &enrolment(2, 4, Some("late"))).await, Some(Conflict::TokenSpent));
     assert_eq!(apply(&store, &enrolment(3, 5, Some("mine"))).await, None);
+}
+
+/// No token lets a node out of quarantine, nobody's second reason hides the first, and what was seen of a node's TPM is only given up with a quarantine.
+#[tokio::test]
+async fn a_quarantine_stays() {
+    let installation = Installation::new("");
+    let verifier = installation.start();
+    verifier.admin().await.add_cluster(cluster("east")).await.unwrap();
+    let (installation, ..) = verifier.stop().await;
+    let store = store(&installation).await;
+    let (digest, cluster) = (Digest::of(b"any"), "east".to_owned());
+    let token = Mutation::JoinToken(JoinToken { digest, cluster, node: String::new(), expires: NOW + 1 });
+    assert_eq!(apply(&store, &token).await, None);
+    let quarantine = |name: &str, why: &str| Mutation::QuarantineNode { name: name.to_owned(), why: why.to_owned() };
+    let release = |name: &str| Mutation::ReleaseNode { name: name.to_owned() };
+    assert_eq!(apply(&store, &enrolment(1, 1, None)).await, None);
+    for (change, conflict) in [
+        (release("node-1"), Some(Conflict::NotQuarantined)),
+        (release("node-2"), Some(Conflict::UnknownNode)),
+        (quarantine("node-2", "lost"), Some(Conflict::UnknownNode)),
+        (quarantine("node-1", "lost"), None),
+        (quarantine("node-1", "found"), Some(Conflict::QuarantinedAlready)),
+        (enrolment(1, 2, Some("any")), Some(Conflict::NodeExists)),
+    ] {
+        assert_eq!(apply(&store, &change).await, conflict, "{} {}", change.kind(), change.subject());
+    }
+    let why = || async { nodes::get(store.readers(), "node-1").await.unwrap().unwrap().record.quarantined };
+    assert_eq!(why().await, "lost");
+    assert_eq!(apply(&store, &release("node-1")).await, None);
+    assert_eq!(why().await, "");
+    assert_eq!(apply(&store, &enrolment(1, 3, Some("any"))).await, None, "whoever only waited makes way");
 }
 
 #[tokio::test]
