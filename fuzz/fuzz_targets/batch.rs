@@ -14,6 +14,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             now: 1_800_000_000,
             challenge_issued: false,
             registration: None,
+            state: None,
             cluster: None,
             references: &[],
             replayed: None,
