@@ -13,7 +13,15 @@ use super::{PodLogState, ReplayError, replay};
 const LIMITS: Limits = Limits::DEFAULT;
 
 fn began() -> Event {
-    Event::Began { boot_id: "b00t".to_owned(), register: Digest([0; 32]) }
+    Event::Began { boot_id: "b00t".to_owned(), register: Digest([0; 32]), exceptions: names(&["landlock", "seccomp"]) }
+}
+
+fn restarted(exceptions: &[&str]) -> Event {
+    Event::AttesterRestarted { exceptions: names(exceptions) }
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 fn start(id: &str, pod: &str, sandbox: bool) -> Started {
@@ -83,8 +91,16 @@ fn what_the_log_cannot_explain_is_a_gap() {
     }
     // A pod that began after an interruption missed nothing.
     assert_eq!(after(&[Event::Interrupted, app()]).execs("p"), Some(0));
-    assert_eq!(after(&[Event::AttesterRestarted, app()]).gaps(), 0);
-    assert_eq!(after(&[Event::AttesterRestarted]).restarts(), 1);
+    assert_eq!(after(&[restarted(&[]), app()]).gaps(), 0);
+    assert_eq!(after(&[restarted(&[])]).restarts(), 1);
+}
+
+#[test]
+fn exceptions_are_those_of_the_newest_start() {
+    let network = &["privileged-network"][..];
+    assert_eq!(after(&[Event::Interrupted]).exceptions(), ["landlock", "seccomp"]);
+    assert_eq!(after(&[restarted(network), Event::Interrupted]).exceptions(), network);
+    assert!(after(&[restarted(network), restarted(&[])]).exceptions().is_empty());
 }
 
 #[test]
@@ -148,8 +164,13 @@ fn state_has_one_encoding() {
     let honest = after(&events);
     let decoded = |state: &PodLogState| PodLogState::decode(&state.encode(), &LIMITS);
     assert_eq!(decoded(&honest), Ok(honest.clone()));
-    let changes: [fn(&mut PodLogState); 3] =
-        [|s| drop(s.pods.remove("q")), |s| drop(s.containers.remove("d")), |s| s.containers.get_mut("d").unwrap().pod_uid.push('x')];
+    let changes: [fn(&mut PodLogState); 5] = [
+        |s| drop(s.pods.remove("q")),
+        |s| drop(s.containers.remove("d")),
+        |s| s.containers.get_mut("d").unwrap().pod_uid.push('x'),
+        |s| s.exceptions.reverse(),
+        |s| s.exceptions[0].push('X'),
+    ];
     for (number, change) in changes.iter().enumerate() {
         let mut state = honest.clone();
         change(&mut state);
@@ -170,7 +191,7 @@ fn events() -> impl Strategy<Value = Event> {
         Event::Started(Started { privileged, heard, ..start(&id, &format!("p{pod}"), sandbox) })
     });
     prop_oneof![
-        1 => Just(Event::AttesterRestarted),
+        1 => prop_oneof![Just(restarted(&[])), Just(restarted(&["privileged-network"]))],
         1 => Just(Event::Interrupted),
         6 => started,
         3 => id().prop_map(|id| exec(&id)),
