@@ -297,17 +297,19 @@ fn exceptions_of_the_newest_start_are_a_claim() {
 /// Whoever keeps the records cannot make an attester look more restricted than it said.
 #[test]
 fn exception_taken_out_of_the_log() {
-    let changes: [(&str, fn(&mut Vec<Record>)); 3] = [
-        ("one name less", |all| all.last_mut().unwrap().event = restarted(&["seccomp"])),
-        ("none", |all| all.last_mut().unwrap().event = restarted(&[])),
-        ("of the first start", |all| {
-            let Event::Began { exceptions, .. } = &mut all[0].event else { unreachable!() };
-            exceptions.clear();
+    let attacks: [Attack; 3] = [
+        ("one name less", |w| log(w).sent = |all| all.last_mut().unwrap().event = restarted(&["seccomp"])),
+        ("none", |w| log(w).sent = |all| all.last_mut().unwrap().event = restarted(&[])),
+        ("of the first start", |w| {
+            log(w).sent = |all| {
+                let Event::Began { exceptions, .. } = &mut all[0].event else { unreachable!() };
+                exceptions.clear();
+            }
         }),
     ];
-    for (what, change) in changes {
+    for (what, change) in attacks {
         let mut world = excepted();
-        log(&mut world).sent = change;
+        change(&mut world);
         refused_world(&["pod_log.register"], REGISTERED, what, &world);
     }
 }
