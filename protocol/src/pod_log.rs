@@ -4,7 +4,11 @@
 //! A record is four fields, in this order: number, register, digests (SHA-256 alone), content. A field is its type (8 bits), its length
 //! (32 bits, big-endian) and its value. The content is the canonical CBOR of an [`Event`]. There is one encoding of a record.
 
+mod exceptions;
+
 use sha2::{Digest as _, Sha256};
+
+pub use exceptions::exceptions;
 
 use crate::{
     Digest, Limits,
@@ -38,9 +42,15 @@ pub enum Event {
         boot_id: String,
         /// What the register held before this record was extended into it.
         register: Digest,
+        /// Names of the restrictions that the attester does without: ascending, each once, of lower-case letters and dashes; see
+        /// [`exceptions`].
+        exceptions: Vec<String>,
     },
     /// The attester started again, and goes on with the log that it left.
-    AttesterRestarted,
+    AttesterRestarted {
+        /// As [`Event::Began`] has them: those of this start.
+        exceptions: Vec<String>,
+    },
     /// The runtime's events were not heard for a while. Containers were compared with the runtime's list since; an exec in between was missed.
     Interrupted,
     /// A container, or a pod's sandbox, was started.
@@ -95,8 +105,10 @@ impl Event {
     fn content(&self) -> Vec<u8> {
         let e = Encoder::message(DOMAIN, 2);
         let cbor = match self {
-            Self::Began { boot_id, register } => e.array(3).uint(1).text(boot_id).digest(register),
-            Self::AttesterRestarted => e.array(1).uint(2),
+            Self::Began { boot_id, register, exceptions } => {
+                e.array(4).uint(1).text(boot_id).digest(register).list(exceptions, |e, name| e.text(name))
+            }
+            Self::AttesterRestarted { exceptions } => e.array(2).uint(2).list(exceptions, |e, name| e.text(name)),
             Self::Interrupted => e.array(1).uint(3),
             Self::Started(s) => e
                 .array(10)
@@ -119,12 +131,14 @@ impl Event {
     fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
         let mut d = Decoder::message(bytes, DOMAIN, 2, limits)?;
         let at = d.offset();
-        let arity = d.array_of(&[1, 2, 3, 10], "pod_event")?;
+        let arity = d.array_of(&[1, 2, 3, 4, 10], "pod_event")?;
         let event = match (arity, d.uint("pod_event.tag")?) {
-            (3, 1) => {
-                Self::Began { boot_id: d.text("pod_event.boot_id", limits.text)?.to_owned(), register: d.digest("pod_event.register")? }
-            }
-            (1, 2) => Self::AttesterRestarted,
+            (4, 1) => Self::Began {
+                boot_id: d.text("pod_event.boot_id", limits.text)?.to_owned(),
+                register: d.digest("pod_event.register")?,
+                exceptions: exceptions(&mut d, "pod_event.exceptions", "pod_event.exception")?,
+            },
+            (2, 2) => Self::AttesterRestarted { exceptions: exceptions(&mut d, "pod_event.exceptions", "pod_event.exception")? },
             (1, 3) => Self::Interrupted,
             (10, 4) => Self::Started(Started {
                 container_id: d.text("pod_event.container_id", limits.text)?.to_owned(),

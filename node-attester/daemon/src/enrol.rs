@@ -101,7 +101,8 @@ async fn prove(
 pub fn owner_config(config: &Config) -> OwnerConfig {
     let tpm = config.tpm.clone();
     let (limits, deadline) = (config.bounds.limits, config.bounds.tpm);
-    let pod_log = config.pod_log.clone().map(|file| PodLogFiles { file, boot_id: config.node.boot_id.clone() });
+    let (boot_id, exceptions) = (config.node.boot_id.clone(), config.exceptions.clone());
+    let pod_log = config.pod_log.clone().map(|file| PodLogFiles { file, boot_id, exceptions });
     let (tcti, ak, ak_state, event_log, pcrs) = (tpm.tcti, tpm.ak, tpm.ak_state, tpm.event_log, tpm.pcrs);
     OwnerConfig { tcti, ak, ak_state, event_log, pcrs, limits, deadline, pod_log }
 }

@@ -20,7 +20,8 @@ use tss_esapi::constants::{Tss2ResponseCode, Tss2ResponseCodeKind};
 
 use crate::{
     config::{AkKind, Tcti},
-    pod_log::{Opened, PodLogError},
+    hardening::Exceptions,
+    pod_log::{PodLogError, Table},
 };
 use job::{Desk, Job};
 
@@ -215,13 +216,15 @@ pub struct OwnerConfig {
     pub pod_log: Option<PodLogFiles>,
 }
 
-/// Where the pod log is.
+/// Where the pod log is, and what its records say of the attester.
 #[derive(Debug, Clone)]
 pub struct PodLogFiles {
     /// The log.
     pub file: PathBuf,
     /// The kernel's boot id.
     pub boot_id: PathBuf,
+    /// What this attester does without: part of the record of its start.
+    pub exceptions: Exceptions,
 }
 
 /// What one piece of evidence has.
@@ -308,11 +311,11 @@ impl Owner {
         self.ask(self.deadline, |reply| Job::Collect { from, bind, reply }).await
     }
 
-    /// Opens the pod log of this boot, or begins it.
+    /// Opens the pod log of this boot, or begins it; records that the attester started, once. Returns what runs, by the records.
     ///
     /// # Errors
     /// Why there is none; [`PodLogError::Disagrees`] is for good.
-    pub async fn open_pod_log(&self) -> Result<Opened, TpmError> {
+    pub async fn open_pod_log(&self) -> Result<Table, TpmError> {
         self.ask(self.deadline, Job::OpenPodLog).await
     }
 

@@ -22,7 +22,6 @@ use std::{io, path::PathBuf};
 use podseal_protocol::Digest;
 
 pub(crate) use log::Log;
-pub use log::Opened;
 pub use table::{Gate, NotRecorded, Table};
 pub use watch::Watch;
 

@@ -141,11 +141,11 @@ pub(crate) fn events() -> Vec<Event> {
     let sandbox =
         Started { container_id: sandbox_id, sandbox: true, container: String::new(), image: "pause:3.10".to_owned(), ..started.clone() };
     vec![
-        Event::Began { boot_id: evidence().boot_id, register: Digest([0; 32]) },
+        Event::Began { boot_id: evidence().boot_id, register: Digest([0; 32]), exceptions: Vec::new() },
         Event::Started(sandbox),
         Event::Started(started),
         Event::Exec { container_id: container_id.clone(), exec_id: "e1".to_owned() },
-        Event::AttesterRestarted,
+        Event::AttesterRestarted { exceptions: vec!["landlock-net".to_owned(), "seccomp".to_owned()] },
         Event::Interrupted,
         Event::Ended { container_id },
     ]

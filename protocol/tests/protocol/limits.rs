@@ -183,7 +183,7 @@ fn oversized_every_field_of_the_evidence() {
 fn oversized_every_field_of_the_pod_log() {
     let domain = "podseal.pod-event.v1";
     let encode: fn(&Event) -> Vec<u8> = |event| codecs::event(event.clone());
-    let began = || Event::Began { boot_id: text(1), register: Digest([0; 32]) };
+    let began = || Event::Began { boot_id: text(1), register: Digest([0; 32]), exceptions: Vec::new() };
     let id: fn(&mut Event) -> &mut String = |event| match event {
         Event::Began { boot_id: id, .. } | Event::Exec { container_id: id, .. } | Event::Ended { container_id: id } => id,
         _ => unreachable!(),
@@ -220,6 +220,11 @@ fn oversized_every_field_of_the_pod_log() {
             ("pod_event.image", |m| &mut m.image),
         ],
     );
+    bound(domain, "pod_event.exception", 64, |length| codecs::event(Event::AttesterRestarted { exceptions: vec![text(length)] }));
+    bound(domain, "pod_event.exceptions", 16, |count| {
+        let names = (b'a'..=b'z').take(count).map(|letter| char::from(letter).to_string());
+        codecs::event(Event::AttesterRestarted { exceptions: names.collect() })
+    });
     // A record's content has a bound of its own, whatever the limits say of its fields.
     let long = Limits { text: usize::MAX, ..Limits::DEFAULT };
     let content = |length| Record { number: 0, event: Event::Ended { container_id: text(length) } }.encode();

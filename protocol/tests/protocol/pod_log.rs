@@ -24,10 +24,14 @@ fn started() -> Started {
     }
 }
 
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 fn events() -> Vec<Event> {
     vec![
-        Event::Began { boot_id: "5d1f0c2e".into(), register: Digest([0; 32]) },
-        Event::AttesterRestarted,
+        Event::Began { boot_id: "5d1f0c2e".into(), register: Digest([0; 32]), exceptions: names(&["landlock", "seccomp"]) },
+        Event::AttesterRestarted { exceptions: names(&["privileged-network"]) },
         Event::Interrupted,
         Event::Started(started()),
         Event::Exec { container_id: "c1".into(), exec_id: "e1".into() },
@@ -50,9 +54,9 @@ fn records_are_read_as_they_were_written() {
 
 #[test]
 fn a_record_has_the_layout_of_the_specification() {
-    let bytes = Record { number: 0, event: Event::AttesterRestarted }.encode();
-    let cbor = [&[0x82, 0x74][..], b"podseal.pod-event.v1", &[0x81, 0x02]].concat();
-    let content = [&[0x51, 0, 0, 0, 24][..], &cbor].concat();
+    let bytes = Record { number: 0, event: Event::AttesterRestarted { exceptions: names(&["seccomp"]) } }.encode();
+    let cbor = [&[0x82, 0x74][..], b"podseal.pod-event.v1", &[0x82, 0x02, 0x81, 0x67], b"seccomp"].concat();
+    let content = [&[0x51, 0, 0, 0, 33][..], &cbor].concat();
     let digest = Digest::of(&content);
     let expected = [
         &[0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0][..],
@@ -62,6 +66,39 @@ fn a_record_has_the_layout_of_the_specification() {
         &content,
     ];
     assert_eq!(bytes, expected.concat());
+}
+
+#[test]
+fn exceptions_are_names_in_one_order() {
+    let read = |exceptions: Vec<String>| {
+        let restarted = Record { number: 0, event: Event::AttesterRestarted { exceptions: exceptions.clone() } };
+        let began = Record { number: 0, event: Event::Began { boot_id: "b".into(), register: Digest([0; 32]), exceptions } };
+        let [restarted, began] = [restarted, began].map(|record| {
+            let read = Records::new(&record.encode(), 0, &LIMITS).next().unwrap();
+            read.map(|(found, _)| assert_eq!(found, record)).map_err(|m| (m.item, m.problem))
+        });
+        assert_eq!(restarted, began);
+        began
+    };
+    let refused = |problem| Err(("pod_event.exception", problem));
+    let listed = |problem| Err(("pod_event.exceptions", problem));
+    for right in [&[][..], &["-"], &["a", "a-", "aa", "b"], &["landlock", "landlock-net", "privileged-network", "seccomp"]] {
+        assert_eq!(read(names(right)), Ok(()), "{right:?}");
+    }
+    for wrong in ["", "Seccomp", "sec comp", "seccomp2", "land_lock", "a,b", "é", "a\0"] {
+        assert_eq!(read(names(&[wrong])), refused(Problem::WrongValue), "{wrong:?}");
+    }
+    for wrong in [["seccomp", "landlock"], ["seccomp", "seccomp"]] {
+        assert_eq!(read(names(&wrong)), listed(Problem::NotSorted), "{wrong:?}");
+    }
+    assert_eq!(read(vec!["a".repeat(64)]), Ok(()));
+    assert_eq!(read(vec!["a".repeat(65)]), refused(Problem::TooLong));
+    let letters = |count: u8, length: usize| (b'a'..b'a' + count).map(|letter| char::from(letter).to_string().repeat(length)).collect();
+    assert_eq!(read(letters(16, 1)), Ok(()));
+    assert_eq!(read(letters(17, 1)), listed(Problem::TooLong));
+    // Together they are one word of a receipt.
+    assert_eq!(read(letters(9, 56)), Ok(()), "512 bytes with a comma between");
+    assert_eq!(read(letters(9, 57)), listed(Problem::TooLong));
 }
 
 #[test]

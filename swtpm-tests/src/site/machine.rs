@@ -16,6 +16,9 @@ use crate::tpm_proxy::TpmProxy;
 /// The banks of every machine's TPM.
 pub const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
 
+/// What a machine's attester does without: its TPM is software, reached over TCP.
+pub const EXCEPTION: &str = "privileged-network";
+
 /// A booted machine; its TPM ends with the value.
 #[derive(Debug)]
 pub struct Machine {
@@ -154,8 +157,7 @@ socket = "{runtime}"
 directory = "{published}"
 
 [hardening]
-# Its TPM is software, reached over TCP.
-exceptions = ["privileged-network"]
+exceptions = ["{EXCEPTION}"]
 
 [log]
 format = "json"

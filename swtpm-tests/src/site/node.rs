@@ -132,6 +132,11 @@ impl Node {
         self.machine.name()
     }
 
+    /// Whether its attester keeps a pod log.
+    pub fn keeps_pod_log(&self) -> bool {
+        self.pod_log
+    }
+
     /// What the owner of a secret has to accept by name for this node to get it, sorted.
     pub fn accepted(&self) -> Vec<&'static str> {
         let unlogged = (!self.pod_log).then_some("no-pod-log");

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use podseal_protocol::Digest;
 use serde_json::json;
 
+use super::machine::EXCEPTION;
+
 /// A permit for one secret.
 #[derive(Clone, Debug)]
 pub struct Permit {
@@ -53,11 +55,13 @@ impl Permit {
         self.when(attribute, &condition)
     }
 
-    /// The node keeps a pod log in which nothing is missing, nothing ran privileged, and nothing was run in the pod.
+    /// The node keeps a pod log in which nothing is missing, nothing ran privileged, nothing was run in the pod, and the attester does without
+    /// nothing but what a TPM over TCP needs.
     #[must_use]
     pub fn of_clean_pod_log(self) -> Self {
         self.is("context.pod_log", "observed")
             .within("context.privileged_images", &[])
+            .within("context.agent_exceptions", &[quoted(EXCEPTION)])
             .when("context.pod_log_gaps", "context.pod_log_gaps == 0")
             .when("principal.pod_execs", "principal.pod_execs == 0")
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Site;
+use super::machine::EXCEPTION;
 use super::node::Node;
 use super::permit::{Permit, mount, quoted, variable};
 use crate::error::BenchError;
@@ -233,6 +234,8 @@ impl Workload {
             .when("context.secure_boot", "context.secure_boot")
             .is("resource.name", &format!("{}/db", self.namespace))
             .when("resource.accepts", &format!("resource.accepts == {}", json!(node.accepted())));
+        // Without a log the node states none.
+        let permit = if node.keeps_pod_log() { permit.within("context.agent_exceptions", &[quoted(EXCEPTION)]) } else { permit };
         let absent = ["privileged", "host_network", "host_pid", "host_ipc", "shared_pid_namespace"];
         Ok(absent.iter().fold(permit, |permit, name| no(permit, &format!("principal.{name}"))))
     }

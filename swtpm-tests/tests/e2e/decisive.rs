@@ -45,7 +45,7 @@ const FLAGS: [(&str, bool); 10] = [
 ];
 const NUMBERS: [&str; 5] = ["principal.hooks", "principal.uid", "principal.gid", "principal.pod_execs", "context.pod_log_gaps"];
 /// A value that the honest workload does not have.
-const OTHERS: [(&str, &str); 9] = [
+const OTHERS: [(&str, &str); 10] = [
     ("principal.env_names", "[\"HOME\"].containsAll(principal.env_names)"),
     ("principal.env", "[{ name: \"PATH\", value: \"sha256:00\" }].containsAll(principal.env)"),
     ("principal.mounts", "[{ destination: \"/data\", kind: \"volume\", read_only: true }].containsAll(principal.mounts)"),
@@ -53,6 +53,7 @@ const OTHERS: [(&str, &str); 9] = [
     ("principal.capabilities", "principal.capabilities.contains(\"CAP_NET_ADMIN\")"),
     ("principal.siblings", "!principal.siblings.isEmpty()"),
     ("context.privileged_images", "!context.privileged_images.isEmpty()"),
+    ("context.agent_exceptions", "context.agent_exceptions.contains(\"seccomp\")"),
     ("resource.name", "resource.name == \"decisive/other\""),
     ("resource.accepts", "resource.accepts == [\"host-trusted\"]"),
 ];

@@ -10,6 +10,7 @@ use podseal_protocol::{Digest, Limits};
 use podseal_swtpm_tests::error::wait_for;
 use podseal_swtpm_tests::pod::{Container, Pod};
 use podseal_swtpm_tests::raw_tpm::Bank;
+use podseal_swtpm_tests::site::machine::EXCEPTION;
 use podseal_swtpm_tests::site::node::payment_api;
 use podseal_swtpm_tests::site::workload::PATIENCE;
 use podseal_swtpm_tests::site::{Node, NodeOptions, Site, Workload};
@@ -29,7 +30,10 @@ pub(crate) const TESTS: &[Test] = &[
 type Failure = Box<dyn std::error::Error>;
 
 const EXEC: Duration = Duration::from_secs(8);
-const RESTARTED: Event = Event::AttesterRestarted;
+
+fn restarted() -> Event {
+    Event::AttesterRestarted { exceptions: vec![EXCEPTION.to_owned()] }
+}
 
 fn node(site: &Site, name: &str) -> Result<Node, Failure> {
     Ok(site.start_node(NodeOptions { pod_log: true, ..NodeOptions::new(site, name) })?)
@@ -75,7 +79,8 @@ fn agrees(node: &mut Node) -> Result<Vec<Event>, Failure> {
     let bytes = fs::read(node.machine().pod_log())?;
     let records: Vec<(Record, Digest)> = Records::new(&bytes, 0, &Limits::DEFAULT).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
     let events: Vec<Event> = records.iter().map(|(record, _)| record.event.clone()).collect();
-    let Some(Event::Began { boot_id, register }) = events.first() else { return Err(format!("{events:?}").into()) };
+    let Some(Event::Began { boot_id, register, exceptions }) = events.first() else { return Err(format!("{events:?}").into()) };
+    assert_eq!(*exceptions, [EXCEPTION]);
     assert_eq!(*boot_id, fs::read_to_string(node.machine().boot_id())?.trim());
     let wanted = records.iter().fold(*register, |register, (_, digest)| extended(&register, digest));
     let found = node.machine().tpm().client()?.pcr_read(Bank::Sha256, REGISTER.into())?;
@@ -150,7 +155,7 @@ fn exec_is_recorded(fixtures: &Fixtures) -> Outcome {
     assert_eq!(count(&|event| matches!(event, Event::Exec { .. })), 1, "one exec, one record: {events:#?}");
     assert_eq!(count(&|event| matches!(event, Event::Started(s) if s.pod_uid == uid)), 2, "{events:#?}");
     assert_eq!(count(&|event| matches!(event, Event::Started(_))), count(&|event| matches!(event, Event::Ended { .. })), "{events:#?}");
-    assert_eq!(count(&|event| matches!(event, Event::AttesterRestarted | Event::Interrupted)), 0, "{events:#?}");
+    assert_eq!(count(&|event| matches!(event, Event::AttesterRestarted { .. } | Event::Interrupted)), 0, "{events:#?}");
     Ok(())
 }
 
@@ -190,7 +195,7 @@ fn attester_restart_is_an_event(fixtures: &Fixtures) -> Outcome {
         ended(&node, from, &gone)?;
         assert!(!started(&node, from, comes.id())?.heard, "its start was not heard");
         let new = &events(&node.machine().pod_log())[from..];
-        assert_eq!(new[0], RESTARTED);
+        assert_eq!(new[0], restarted());
         assert!(
             !new.iter().any(|event| matches!(event, Event::Started(s) if [stays.id(), server.id()].contains(&s.container_id.as_str()))),
             "{new:#?}"
@@ -209,7 +214,7 @@ fn attester_restart_is_an_event(fixtures: &Fixtures) -> Outcome {
         node.runtime().end_elsewhere("elsewhere", "stray")?;
     }
     let events = agrees(&mut node)?;
-    assert_eq!(events.iter().filter(|event| **event == RESTARTED).count(), 1);
+    assert_eq!(events.iter().filter(|event| **event == restarted()).count(), 1);
     Ok(())
 }
 
@@ -244,7 +249,7 @@ fn attester_killed_at_each_step_of_its_calls(fixtures: &Fixtures) -> Outcome {
             _ => running,
         });
         assert_eq!(running, 0, "{calls} {n}: what started has ended: {events:#?}");
-        let seen = events.iter().filter(|event| **event == RESTARTED).count();
+        let seen = events.iter().filter(|event| **event == restarted()).count();
         assert!(seen <= restarts && seen * 2 >= restarts, "{calls} {n}: {seen} of {restarts} restarts");
     }
     assert!(killed >= 4, "killed {killed} times");

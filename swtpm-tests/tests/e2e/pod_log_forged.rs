@@ -5,6 +5,7 @@ use podseal_protocol::exchange::Outcome as LeafOutcome;
 use podseal_protocol::pod_log::{Event, Record, Started};
 use podseal_protocol::{Digest, Limits, PodContainer, PodSet};
 use podseal_swtpm_tests::site::counterfeit::{Claim, Plan, started};
+use podseal_swtpm_tests::site::machine::EXCEPTION;
 use podseal_swtpm_tests::site::{Counterfeit, Site};
 
 use crate::fixtures::Fixtures;
@@ -37,6 +38,11 @@ fn refused_with(site: &Site, fake: &Counterfeit, change: impl FnOnce(&mut Plan))
     Ok(answer.reason().to_owned())
 }
 
+/// Another start, as the first was.
+fn restarted() -> Event {
+    Event::AttesterRestarted { exceptions: vec![EXCEPTION.to_owned()] }
+}
+
 fn says(plan: &mut Plan, head: PodLogHead) {
     (plan.signed.pod_log, plan.evidence.pod_log) = (head, head);
 }
@@ -65,7 +71,7 @@ fn pod_log_register_mismatch(fixtures: &Fixtures) -> Outcome {
     assert_eq!(refused_with(site, &fake, |plan| says(plan, longer))?, "pod_log.register");
     assert_eq!(refused_with(site, &fake, |plan| says(plan, PodLogHead::NONE))?, "pod_log.register");
     // One record more than was extended.
-    let more = Record { number: log.head.length, event: Event::AttesterRestarted };
+    let more = Record { number: log.head.length, event: restarted() };
     let forged = |plan: &mut Plan| {
         says(plan, log.head.and(&more.digest()));
         plan.pod_log = Some((0, [log.bytes(0), more.encode()].concat()));
@@ -129,7 +135,7 @@ fn extended_behind_our_back(fixtures: &Fixtures) -> Outcome {
     fake.extend(&Digest::of(b"something"))?;
     assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.register");
     // Nothing that is written afterwards brings it back.
-    fake.happened(Event::AttesterRestarted)?;
+    fake.happened(restarted())?;
     assert_eq!(refused_with(site, &fake, |_| ())?, "pod_log.register");
     Ok(())
 }
@@ -190,7 +196,7 @@ fn pod_log_is_sent_once_and_again_when_asked(fixtures: &Fixtures) -> Outcome {
     plan.pod_log = whole;
     fake.send(&fake.collect(plan)?)?.remove(0).delivered(site)?;
     // From there on what is new is enough, and what was decided on it can be decided anew.
-    fake.happened(Event::AttesterRestarted)?;
+    fake.happened(restarted())?;
     let log = fake.pod_log().ok_or("a log")?;
     let mut plan = fake.plan(&[&fake.claim()?])?;
     plan.pod_log = Some((length, log.bytes(length)));

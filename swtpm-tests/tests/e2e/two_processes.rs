@@ -9,10 +9,12 @@ use std::time::Duration;
 use podseal_swtpm_tests::binaries::{program, repository};
 use podseal_swtpm_tests::children;
 use podseal_swtpm_tests::error::wait_for;
+use podseal_swtpm_tests::site::machine::EXCEPTION;
 use podseal_swtpm_tests::site::workload::{PATIENCE, file_digest};
 use podseal_swtpm_tests::site::{Node, NodeOptions, Workload};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::first_secret::refused_for;
 use crate::fixtures::Fixtures;
 use crate::init_only::Halted;
 use crate::{Outcome, Test};
@@ -23,6 +25,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("network_process_killed", network_process_killed),
     ("network_process_ends_with_the_privileged_one", network_process_ends_with_the_privileged_one),
     ("software_tpm_needs_its_exception_to_run", software_tpm_needs_its_exception_to_run),
+    ("exception_is_a_claim", exception_is_a_claim),
     ("privileged_process_has_no_network_where_the_tpm_is_a_device", privileged_process_has_no_network_where_the_tpm_is_a_device),
 ];
 
@@ -261,5 +264,32 @@ fn privileged_process_has_no_network_where_the_tpm_is_a_device(fixtures: &Fixtur
     let ended = attester.wait()?;
     compared??;
     assert!(ended.success(), "{}", fs::read_to_string(folder.join("log"))?);
+    Ok(())
+}
+
+/// What the configuration names arrives at the verifier, behind the quote, and a policy decides on it.
+fn exception_is_a_claim(fixtures: &Fixtures) -> Outcome {
+    const CLAIM: &str = "agent_exceptions";
+    const ATTRIBUTE: &str = "context.agent_exceptions";
+    let (site, node) = fixtures.honest()?;
+    let workload = Workload::new(site, "excepted");
+    let value = site.entitle(&workload, node)?;
+    let audit_id = {
+        let pod = workload.run(site, node)?;
+        assert_eq!(file_digest(&pod.started()?, SECRET), Some(value));
+        pod.released_as()?
+    };
+    let claims = site.explain(&audit_id)?.0.claims;
+    assert_eq!(claims.get(CLAIM).map(String::as_str), Some(EXCEPTION), "{claims:?}");
+
+    site.allow(&workload.permit(site, node)?.within(ATTRIBUTE, &[]))?;
+    let refused = workload.run(site, node)?.refused()?;
+    assert_eq!((refused.code, refused.reason.as_str()), (77, "policy.permit"), "{refused:?}");
+    let explained = site.explain(&refused.audit_id)?;
+    refused_for(&explained, ATTRIBUTE);
+    let failed: Vec<_> = explained.0.checks.iter().filter(|check| check.name == "policy.attribute" && check.verdict != "pass").collect();
+    let [decisive] = failed.as_slice() else { return Err(explained.told().into()) };
+    assert!(decisive.found.contains(EXCEPTION), "{decisive:?}");
+    assert_eq!(explained.0.claims.get(CLAIM).map(String::as_str), Some(EXCEPTION));
     Ok(())
 }

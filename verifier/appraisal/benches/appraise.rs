@@ -139,7 +139,8 @@ fn folder() -> PathBuf {
 /// Starts and ends of containers, of which a hundred run at a time.
 fn events() -> Vec<Event> {
     let pod = World::of_replicas(1).pods.remove(0);
-    let began = Event::Began { boot_id: "c0ffee00-0000-4000-8000-000000000001".to_owned(), register: Digest([0; 32]) };
+    let began =
+        Event::Began { boot_id: "c0ffee00-0000-4000-8000-000000000001".to_owned(), register: Digest([0; 32]), exceptions: Vec::new() };
     let happened = (0..RECORDS).map(|number| {
         let id = |number: usize| format!("{number:064x}");
         if number >= 200 && number % 2 == 0 {

@@ -381,6 +381,7 @@ fn machine(
         pod_log: pod_log::kept(judged.as_ref()),
         privileged_images: pod_log::privileged_images(judged.as_ref()),
         pod_log_gaps: pod_log::gaps(judged.as_ref()),
+        agent_exceptions: pod_log::agent_exceptions(judged.as_ref()),
     };
     Some((claims, judged))
 }

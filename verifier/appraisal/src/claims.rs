@@ -119,6 +119,8 @@ pub struct NodeClaims {
     pub privileged_images: Claim<Vec<String>>,
     /// How often the pod log may have missed something since boot.
     pub pod_log_gaps: Claim<u64>,
+    /// Names of the restrictions that the attester does without (`landlock`, `privileged-network`), sorted: as it said when it started last.
+    pub agent_exceptions: Claim<Vec<String>>,
 }
 
 /// An environment variable: the value only as its digest, since other people's secrets may be in it.

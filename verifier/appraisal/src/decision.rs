@@ -212,6 +212,7 @@ pub(crate) fn receipt_claims(node: Option<&NodeClaims>, workload: Option<&Worklo
     let mut add = |name: &str, word: Option<String>| claims.push((name.to_owned(), word.unwrap_or_else(|| "not-appraised".to_owned())));
     if let Some(node) = node {
         add("agent", node.agent.appraised().map(|c| c.as_str().to_owned()));
+        add("agent_exceptions", node.agent_exceptions.appraised().map(|names| listed(names)));
         add("boot", node.boot.appraised().map(|c| c.as_str().to_owned()));
         add("memory", node.memory.appraised().map(|c| c.as_str().to_owned()));
         add("pod_log", node.pod_log.appraised().map(|c| c.as_str().to_owned()));
@@ -225,4 +226,9 @@ pub(crate) fn receipt_claims(node: Option<&NodeClaims>, workload: Option<&Worklo
         add("tpm_in_tee", node.tpm_in_tee.appraised().map(bool::to_string));
     }
     claims
+}
+
+/// A list of names as one word.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(",") }
 }

@@ -11,6 +11,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use judge::{Before, Judged, Presented, gaps, judge, judge_leaf, kept, pod_execs, privileged_images, running};
+pub(crate) use judge::{Before, Judged, Presented, agent_exceptions, gaps, judge, judge_leaf, kept, pod_execs, privileged_images, running};
 pub use replay::{ReplayError, replay};
 pub use state::{Container, PodLogState};

@@ -45,6 +45,7 @@ fn node() -> NodeClaims {
         pod_log: Claim::Appraised(PodLog::Observed),
         privileged_images: Claim::Appraised(vec![format!("sha256:{}", "44".repeat(32))]),
         pod_log_gaps: Claim::Appraised(0),
+        agent_exceptions: Claim::Appraised(vec!["privileged-network".into()]),
     }
 }
 

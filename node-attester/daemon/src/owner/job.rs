@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, Recorded, TpmError, tpm::Tpm};
 use crate::{
     boot_id,
-    pod_log::{Log, Opened, PodLogError},
+    pod_log::{Log, PodLogError, Table},
 };
 
 type Reply<T> = oneshot::Sender<Result<T, TpmError>>;
@@ -30,7 +30,7 @@ pub(super) enum Job {
         bind: Bind,
         reply: Reply<Collected>,
     },
-    OpenPodLog(Reply<Opened>),
+    OpenPodLog(Reply<Table>),
     Record {
         events: Vec<Event>,
         reply: Reply<Recorded>,
@@ -98,7 +98,7 @@ impl Desk {
                 drop(reply.send(self.tpm.closing_on_error(|tpm| tpm.activate(&credential, &encrypted_secret))));
             }
             Job::Collect { from, bind, reply } => drop(reply.send(self.collect(from, bind))),
-            Job::OpenPodLog(reply) => drop(reply.send(self.opened().and_then(|(log, _)| Ok(log.sound().map(|()| log.opened())?)))),
+            Job::OpenPodLog(reply) => drop(reply.send(self.opened().and_then(|(log, _)| Ok(log.sound().map(|()| log.table().clone())?)))),
             // `work_off` has taken it.
             Job::End(_) => {}
             Job::Record { events, reply } => drop(reply.send(self.record(events))),
@@ -145,9 +145,9 @@ impl Desk {
         let log = match self.log.take() {
             Some(log) => log,
             None => {
-                let PodLogFiles { file, boot_id: path } = self.pod_log.as_ref().ok_or(PodLogError::NotKept)?;
+                let PodLogFiles { file, boot_id: path, exceptions } = self.pod_log.as_ref().ok_or(PodLogError::NotKept)?;
                 let boot_id = boot_id::read(path, &self.limits).map_err(|problem| PodLogError::BootId { path: path.clone(), problem })?;
-                Log::open(file, &boot_id, &self.limits, &mut self.tpm)?
+                Log::open(file, &boot_id, exceptions, &self.limits, &mut self.tpm)?
             }
         };
         Ok((self.log.insert(log), &mut self.tpm))

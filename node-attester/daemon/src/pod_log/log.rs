@@ -15,19 +15,13 @@ use podseal_protocol::{
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::{PodLogError, Table};
-use crate::owner::{Collector, TpmError};
+use crate::{
+    hardening::Exceptions,
+    owner::{Collector, TpmError},
+};
 
 /// Longest file that is read: several times what a verifier takes.
 const LONGEST: u64 = 64 << 20;
-
-/// A log that was opened.
-#[derive(Debug, Clone)]
-pub struct Opened {
-    /// What runs, by its records.
-    pub table: Table,
-    /// Whether another attester began it, in this boot.
-    pub continued: bool,
-}
 
 /// The open log.
 pub(crate) struct Log {
@@ -47,7 +41,6 @@ pub(crate) struct Log {
     /// Something may stand behind the last whole record.
     torn: bool,
     table: Table,
-    continued: bool,
     /// What the register holds instead of what the records come to. For good: no value can be taken out of a register.
     disagreement: Option<Digest>,
 }
@@ -68,7 +61,7 @@ impl Reading {
     fn new(bytes: &[u8], boot_id: &str, limits: &Limits) -> Option<Self> {
         let mut records = Records::new(bytes, 0, limits).map_while(Result::ok);
         let (began, digest) = records.next()?;
-        let Event::Began { boot_id: of, register } = &began.event else { return None };
+        let Event::Began { boot_id: of, register, .. } = &began.event else { return None };
         if of != boot_id {
             return None;
         }
@@ -98,21 +91,30 @@ impl Reading {
 }
 
 impl Log {
-    /// Opens the log of this boot, or begins it, and makes register and file agree. Where they do not it is open all the same: a verifier is to see
-    /// it.
+    /// Opens the log of this boot, or begins it, and makes register and file agree. Its last record then says that this attester started and
+    /// what that does without: no evidence comes before it. Where they do not agree it is open all the same: a verifier is to see it.
     ///
     /// # Errors
     /// File or TPM are away.
-    pub(crate) fn open(path: &Path, boot_id: &str, limits: &Limits, tpm: &mut dyn Collector) -> Result<Self, TpmError> {
+    pub(crate) fn open(
+        path: &Path,
+        boot_id: &str,
+        exceptions: &Exceptions,
+        limits: &Limits,
+        tpm: &mut dyn Collector,
+    ) -> Result<Self, TpmError> {
         let lock = lock(path)?;
         let found = read(path)?;
-        let mut log = match Reading::new(&found, boot_id, limits) {
-            Some(reading) => Self::from(path, lock, reading, found.len() as u64)?,
-            None => Self::begin(path, lock, boot_id, limits, tpm, !found.is_empty())?,
+        let exceptions = exceptions.names().map(str::to_owned).collect();
+        let Some(reading) = Reading::new(&found, boot_id, limits) else {
+            let began = Event::Began { boot_id: boot_id.to_owned(), register: tpm.register()?, exceptions };
+            let mut log = Self::begin(path, lock, began, boot_id, limits, !found.is_empty())?;
+            log.settle(tpm)?;
+            return Ok(log);
         };
-        match log.settle(tpm) {
-            Ok(()) => log.cut()?,
-            Err(TpmError::PodLog(PodLogError::Disagrees { .. })) => {}
+        let mut log = Self::from(path, lock, reading, found.len() as u64)?;
+        match log.record(Event::AttesterRestarted { exceptions }, tpm) {
+            Ok(_) | Err(TpmError::PodLog(PodLogError::Disagrees { .. })) => {}
             Err(error) => return Err(error),
         }
         Ok(log)
@@ -122,14 +124,12 @@ impl Log {
         let Reading { bytes, offsets, head, before, last, table } = reading;
         let file = OpenOptions::new().read(true).write(true).custom_flags(no_follow()).open(path).map_err(at(path))?;
         let (path, torn, pending) = (path.to_owned(), length > bytes, Some(last));
-        Ok(Self { path, file, _lock: lock, bytes, offsets, head, before, pending, torn, table, continued: true, disagreement: None })
+        Ok(Self { path, file, _lock: lock, bytes, offsets, head, before, pending, torn, table, disagreement: None })
     }
 
     /// A new log; the file of another boot is kept beside it.
-    fn begin(path: &Path, lock: File, boot_id: &str, limits: &Limits, tpm: &mut dyn Collector, is_other: bool) -> Result<Self, TpmError> {
-        let register = tpm.register()?;
-        let record = Record { number: 0, event: Event::Began { boot_id: boot_id.to_owned(), register } };
-        let bytes = record.encode();
+    fn begin(path: &Path, lock: File, began: Event, boot_id: &str, limits: &Limits, is_other: bool) -> Result<Self, PodLogError> {
+        let bytes = Record { number: 0, event: began }.encode();
         let new = beside(path, "new");
         write_new(&new, &bytes).map_err(at(&new))?;
         if is_other {
@@ -138,11 +138,12 @@ impl Log {
         fs::rename(&new, path).map_err(at(path))?;
         synchronise_folder(path).map_err(at(path))?;
         let reading = Reading::new(&bytes, boot_id, limits).ok_or(PodLogError::NotKept)?;
-        Ok(Self { continued: false, ..Self::from(path, lock, reading, bytes.len() as u64)? })
+        Self::from(path, lock, reading, bytes.len() as u64)
     }
 
-    pub(crate) fn opened(&self) -> Opened {
-        Opened { table: self.table.clone(), continued: self.continued }
+    /// What runs, by the records.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Makes the register agree with the file, where it is not known to: extends the last record unless that was done.

@@ -33,7 +33,7 @@ impl Table {
             Event::Ended { container_id } => {
                 self.0.remove(container_id);
             }
-            Event::Began { .. } | Event::AttesterRestarted | Event::Interrupted => {}
+            Event::Began { .. } | Event::AttesterRestarted { .. } | Event::Interrupted => {}
         }
     }
 

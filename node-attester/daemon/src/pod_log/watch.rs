@@ -11,7 +11,7 @@ use podseal_protocol::pod_log::Event;
 use tokio::sync::watch;
 
 use super::{
-    Gate, Opened, PodLogError, asking,
+    Gate, PodLogError, asking,
     containerd::{Away, Containerd, Heard, Named},
     table::{Standing, Table, View},
 };
@@ -79,11 +79,8 @@ impl Watch {
     }
 
     async fn run(&mut self) -> Result<Infallible, Stop> {
-        let Opened { table, continued } = self.until_done(|owner| async move { owner.open_pod_log().await }).await?;
+        let table = self.until_done(|owner| async move { owner.open_pod_log().await }).await?;
         self.view.send_modify(|view| view.table = table);
-        if continued {
-            self.record(vec![Event::AttesterRestarted]).await?;
-        }
         let mut subscribed = false;
         let mut pause = Pause::default();
         loop {

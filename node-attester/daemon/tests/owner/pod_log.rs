@@ -9,8 +9,9 @@ use std::{
 };
 
 use podseal_node_attester::{
+    hardening::Exception,
     owner::{Collected, Owner, OwnerConfig, PodLogFiles, TpmError},
-    pod_log::{Opened, PodLogError},
+    pod_log::{PodLogError, Table},
 };
 use podseal_protocol::{
     Digest, Limits,
@@ -22,6 +23,7 @@ use podseal_protocol::{
 use super::swtpm::{Maker, Swtpm};
 
 const BOOT: &str = "first-boot";
+const EXCEPTIONS: [Exception; 2] = [Exception::Seccomp, Exception::PrivilegedNetwork];
 
 /// A machine with an enrolled attestation key, and a folder for its log.
 pub(crate) struct Machine {
@@ -51,6 +53,11 @@ impl Machine {
 
     /// An attester started anew. The one before has let go of TPM and log a moment after it was dropped.
     async fn owner(&self) -> Owner {
+        self.owner_without(&EXCEPTIONS).await
+    }
+
+    /// One that does without these.
+    async fn owner_without(&self, exceptions: &[Exception]) -> Owner {
         let config = OwnerConfig {
             tcti: self.tpm.tcti(),
             ak: None,
@@ -59,25 +66,22 @@ impl Machine {
             pcrs: vec![0, 7],
             limits: Limits::DEFAULT,
             deadline: Duration::from_secs(30),
-            pod_log: Some(PodLogFiles { file: self.file(), boot_id: self.path("boot_id") }),
+            pod_log: Some(PodLogFiles {
+                file: self.file(),
+                boot_id: self.path("boot_id"),
+                exceptions: exceptions.iter().copied().collect(),
+            }),
         };
         Owner::start(config).unwrap()
     }
 
-    async fn open(&self) -> (Owner, Result<Opened, TpmError>) {
+    async fn open(&self) -> (Owner, Result<Table, TpmError>) {
         let owner = self.owner().await;
-        for _ in 0..500 {
-            match owner.open_pod_log().await {
-                Err(TpmError::PodLog(PodLogError::InUse { .. }) | TpmError::Unreachable { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                opened => return (owner, opened),
-            }
-        }
-        panic!("the attester before still holds the log");
+        let opened = once_free(|| owner.open_pod_log()).await;
+        (owner, opened)
     }
 
-    pub(crate) async fn opened(&self) -> (Owner, Opened) {
+    pub(crate) async fn opened(&self) -> (Owner, Table) {
         let (owner, opened) = self.open().await;
         (owner, opened.unwrap())
     }
@@ -100,8 +104,33 @@ impl Machine {
     }
 }
 
+/// Asks until the attester before has let go of TPM and log.
+async fn once_free<T, F: Future<Output = Result<T, TpmError>>>(job: impl Fn() -> F) -> Result<T, TpmError> {
+    for _ in 0..500 {
+        match job().await {
+            Err(TpmError::PodLog(PodLogError::InUse { .. }) | TpmError::Unreachable { .. }) => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            done => return done,
+        }
+    }
+    panic!("the attester before still holds the log");
+}
+
 fn records(bytes: &[u8]) -> Vec<(Record, Digest)> {
     Records::new(bytes, 0, &Limits::DEFAULT).collect::<Result<_, _>>().unwrap()
+}
+
+fn exceptions() -> Vec<String> {
+    ["privileged-network", "seccomp"].map(str::to_owned).to_vec()
+}
+
+fn began(boot_id: &str, register: Digest) -> Event {
+    Event::Began { boot_id: boot_id.to_owned(), register, exceptions: exceptions() }
+}
+
+fn restarted() -> Event {
+    Event::AttesterRestarted { exceptions: exceptions() }
 }
 
 /// Where a log stands, by its bytes.
@@ -145,7 +174,7 @@ async fn agrees(owner: &Owner, file: &Path) {
     assert!(attest.windows(34).any(|w| w == [&[0, 32], bound.as_ref()].concat()), "the binding was computed with that head");
 }
 
-fn disagrees(result: Result<Opened, TpmError>) -> (Digest, Digest) {
+fn disagrees(result: Result<Table, TpmError>) -> (Digest, Digest) {
     match result {
         Err(TpmError::PodLog(error @ PodLogError::Disagrees { found, wanted, .. })) => {
             let said = error.to_string();
@@ -160,8 +189,7 @@ fn disagrees(result: Result<Opened, TpmError>) -> (Digest, Digest) {
 #[tokio::test]
 async fn a_log_grows_with_its_register_and_only_what_is_new_is_sent() {
     let machine = Machine::new().await;
-    let (owner, opened) = machine.opened().await;
-    assert!(!opened.continued);
+    let (owner, _) = machine.opened().await;
     agrees(&owner, &machine.file()).await;
     let heads = [owner.record(vec![started("a")]).await.unwrap().head, owner.record(vec![Event::Interrupted]).await.unwrap().head];
     assert_eq!(heads.map(|head| head.length), [2, 3]);
@@ -186,13 +214,30 @@ async fn register_not_zero_at_start() {
     machine.extend(&before).await;
     let (owner, _) = machine.opened().await;
     let register = extended(&Digest([0; 32]), &before);
-    assert_eq!(machine.events(), [Event::Began { boot_id: BOOT.to_owned(), register }]);
+    assert_eq!(machine.events(), [began(BOOT, register)]);
     owner.record(vec![started("a")]).await.unwrap();
     agrees(&owner, &machine.file()).await;
     drop(owner);
-    let (owner, opened) = machine.opened().await;
-    assert!(opened.continued);
+    let (owner, _) = machine.opened().await;
+    assert_eq!(machine.events(), [began(BOOT, register), started("a"), restarted()]);
     agrees(&owner, &machine.file()).await;
+}
+
+#[tokio::test]
+async fn each_start_says_what_it_does_without() {
+    let machine = Machine::new().await;
+    let (owner, _) = machine.opened().await;
+    drop(owner);
+    for without in [&[][..], &[Exception::LandlockNet, Exception::Landlock]] {
+        let owner = machine.owner_without(without).await;
+        // Evidence alone opens the log: it does not come before the record.
+        once_free(|| collect(&owner, 0)).await.unwrap();
+        owner.open_pod_log().await.unwrap();
+        agrees(&owner, &machine.file()).await;
+    }
+    let restarted = |names: &[&str]| Event::AttesterRestarted { exceptions: names.iter().map(|name| (*name).to_owned()).collect() };
+    let wanted = [began(BOOT, Digest([0; 32])), restarted(&[]), restarted(&["landlock", "landlock-net"])];
+    assert_eq!(machine.events(), wanted, "one record for each start");
 }
 
 #[tokio::test]
@@ -251,28 +296,30 @@ async fn attester_killed_at_each_step_of_a_record() {
     let (owner, _) = machine.opened().await;
     owner.record(vec![started("a")]).await.unwrap();
     drop(owner);
-    let next = Record { number: 2, event: started("b") }.encode();
-    let before = fs::read(machine.file()).unwrap();
+    let mut before = fs::read(machine.file()).unwrap();
+    let next = |number| Record { number, event: started("b") }.encode();
+    let whole = next(0).len();
 
     // Killed while it was written: what is not whole is cut off.
-    for torn in [1, 5, next.len() / 2, next.len() - 1] {
+    for (number, torn) in (2..).zip([1, 5, whole / 2, whole - 1]) {
         let mut file = OpenOptions::new().append(true).open(machine.file()).unwrap();
-        file.write_all(&next[..torn]).unwrap();
+        file.write_all(&next(number)[..torn]).unwrap();
         let (owner, opened) = machine.opened().await;
-        assert_eq!(opened.table.ids().collect::<Vec<_>>(), ["a"]);
-        assert_eq!(fs::read(machine.file()).unwrap(), before, "{torn} bytes of {}", next.len());
+        assert_eq!(opened.ids().collect::<Vec<_>>(), ["a"]);
+        before.extend(Record { number, event: restarted() }.encode());
+        assert_eq!(fs::read(machine.file()).unwrap(), before, "{torn} bytes of {whole}");
         agrees(&owner, &machine.file()).await;
     }
     // Killed between file and register: it is extended now.
-    OpenOptions::new().append(true).open(machine.file()).unwrap().write_all(&next).unwrap();
+    OpenOptions::new().append(true).open(machine.file()).unwrap().write_all(&next(6)).unwrap();
     let (owner, opened) = machine.opened().await;
-    assert_eq!(opened.table.ids().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(opened.ids().collect::<Vec<_>>(), ["a", "b"]);
     agrees(&owner, &machine.file()).await;
     drop(owner);
     // Killed after the register: there is nothing to do.
     let (owner, _) = machine.opened().await;
     agrees(&owner, &machine.file()).await;
-    owner.record(vec![Event::AttesterRestarted]).await.unwrap();
+    owner.record(vec![Event::Interrupted]).await.unwrap();
     agrees(&owner, &machine.file()).await;
 }
 
@@ -281,16 +328,16 @@ async fn attester_killed_at_each_step_of_a_beginning() {
     let machine = Machine::new().await;
     // Killed before the new file had its name.
     fs::write(machine.path("pod-log.new"), b"a part of it").unwrap();
-    let (owner, opened) = machine.opened().await;
-    assert!(!opened.continued);
+    let (owner, _) = machine.opened().await;
+    assert_eq!(machine.events(), [began(BOOT, Digest([0; 32]))]);
     agrees(&owner, &machine.file()).await;
     drop(owner);
     // Killed before the first record was extended: the register is what it was.
     let machine = Machine::new().await;
-    let began = Record { number: 0, event: Event::Began { boot_id: BOOT.to_owned(), register: Digest([0; 32]) } };
+    let began = Record { number: 0, event: began(BOOT, Digest([0; 32])) };
     fs::write(machine.file(), began.encode()).unwrap();
     let (owner, _) = machine.opened().await;
-    assert_eq!(machine.events(), [began.event]);
+    assert_eq!(machine.events(), [began.event, restarted()]);
     agrees(&owner, &machine.file()).await;
 }
 
@@ -307,8 +354,8 @@ async fn another_boot_begins_another_log() {
     disagrees(machine.open().await.1);
     fs::write(machine.path("boot_id"), "second-boot\n").unwrap();
     let (owner, opened) = machine.opened().await;
-    assert!(!opened.continued && opened.table.ids().next().is_none());
-    assert_eq!(machine.events(), [Event::Began { boot_id: "second-boot".to_owned(), register: Digest([0; 32]) }]);
+    assert!(opened.ids().next().is_none());
+    assert_eq!(machine.events(), [began("second-boot", Digest([0; 32]))]);
     assert_eq!(fs::read(machine.path("pod-log.previous")).unwrap(), old);
     agrees(&owner, &machine.file()).await;
 }

@@ -9,6 +9,7 @@ use podseal_protocol::pod_log::{Event, REGISTER, Record, Started};
 use super::{Claim, Counterfeit};
 use crate::error::BenchError;
 use crate::raw_tpm::Bank;
+use crate::site::machine::EXCEPTION;
 
 /// Records, and where they stand.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ impl Counterfeit {
     pub fn begin_pod_log(&self, register: Digest) -> Result<(), BenchError> {
         let head = PodLogHead { length: 0, head: register };
         *self.pod_log.lock().unwrap_or_else(PoisonError::into_inner) = Some(PodLog { records: Vec::new(), head });
-        self.happened(Event::Began { boot_id: self.boot_id()?, register })
+        self.happened(Event::Began { boot_id: self.boot_id()?, register, exceptions: vec![EXCEPTION.to_owned()] })
     }
 
     /// Writes what happened, and extends it.

@@ -196,6 +196,10 @@ pub(crate) fn privileged_images(judged: Option<&Judged>) -> Claim<Vec<String>> {
     of_state(judged, |state| Claim::Appraised(state.privileged_images().iter().cloned().collect()))
 }
 
+pub(crate) fn agent_exceptions(judged: Option<&Judged>) -> Claim<Vec<String>> {
+    of_state(judged, |state| Claim::Appraised(state.exceptions().to_vec()))
+}
+
 pub(crate) fn gaps(judged: Option<&Judged>) -> Claim<u64> {
     of_state(judged, |state| Claim::Appraised(state.gaps()))
 }

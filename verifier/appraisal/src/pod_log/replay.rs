@@ -83,8 +83,8 @@ pub(crate) fn replay_through(
         let (record, digest) = record?;
         let number = record.number;
         state = Some(match (state, record.event) {
-            (None, Event::Began { boot_id, register }) => {
-                let state = begun(boot_id, register, &digest);
+            (None, Event::Began { boot_id, register, exceptions }) => {
+                let state = begun(boot_id, register, exceptions, &digest);
                 leads_through(state.head, through)?;
                 state
             }
@@ -111,7 +111,7 @@ fn leads_through(head: PodLogHead, through: Option<PodLogHead>) -> Result<(), Re
     }
 }
 
-fn begun(boot_id: String, prior: Digest, digest: &Digest) -> PodLogState {
+fn begun(boot_id: String, prior: Digest, exceptions: Vec<String>, digest: &Digest) -> PodLogState {
     PodLogState {
         boot_id,
         prior,
@@ -119,6 +119,7 @@ fn begun(boot_id: String, prior: Digest, digest: &Digest) -> PodLogState {
         pods: BTreeMap::new(),
         containers: BTreeMap::new(),
         privileged_images: BTreeSet::new(),
+        exceptions,
         restarts: 0,
         interruptions: 0,
         found_running: 0,
@@ -135,8 +136,9 @@ impl PodLogState {
         match event {
             // `replay` has taken it; a second one is an error there.
             Event::Began { .. } => {}
-            Event::AttesterRestarted => {
+            Event::AttesterRestarted { exceptions } => {
                 self.restarts = self.restarts.saturating_add(1);
+                self.exceptions = exceptions;
                 self.missed_perhaps();
             }
             Event::Interrupted => {

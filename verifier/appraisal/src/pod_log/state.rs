@@ -6,6 +6,7 @@ use podseal_protocol::{
     Digest, Limits,
     binding::PodLogHead,
     cbor::{Decoder, Encoder, Malformed, Problem},
+    pod_log::exceptions,
 };
 
 const DOMAIN: &str = "podseal.pod-log-state.v1";
@@ -65,6 +66,7 @@ pub struct PodLogState {
     pub(super) pods: BTreeMap<String, Pod>,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) privileged_images: BTreeSet<String>,
+    pub(super) exceptions: Vec<String>,
     pub(super) restarts: u64,
     pub(super) interruptions: u64,
     pub(super) found_running: u64,
@@ -116,6 +118,12 @@ impl PodLogState {
         &self.privileged_images
     }
 
+    /// Names of the restrictions that the attester does without, sorted: as the record of its newest start has them.
+    #[must_use]
+    pub fn exceptions(&self) -> &[String] {
+        &self.exceptions
+    }
+
     /// How often the log may have missed something: restarts of the attester, interruptions, containers that were found running, and records about containers that it
     /// does not know.
     #[must_use]
@@ -135,7 +143,7 @@ impl PodLogState {
         let pods: Vec<_> = self.pods.iter().collect();
         let containers: Vec<_> = self.containers.iter().collect();
         let images: Vec<_> = self.privileged_images.iter().collect();
-        Encoder::message(DOMAIN, 12)
+        Encoder::message(DOMAIN, 13)
             .text(&self.boot_id)
             .digest(&self.prior)
             .uint(self.head.length)
@@ -148,6 +156,7 @@ impl PodLogState {
                 e.uint(u64::from(c.sandbox)).uint(u64::from(c.heard)).uint(c.execs)
             })
             .list(&images, |e, image| e.text(image))
+            .list(&self.exceptions, |e, name| e.text(name))
             .uint(self.restarts)
             .uint(self.interruptions)
             .uint(self.found_running)
@@ -160,7 +169,7 @@ impl PodLogState {
     /// # Errors
     /// [`Malformed`] when it is not in its canonical form.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        let mut d = Decoder::message(bytes, DOMAIN, 12, limits)?;
+        let mut d = Decoder::message(bytes, DOMAIN, 13, limits)?;
         let text = |d: &mut Decoder<'_>, item| d.text(item, limits.text).map(str::to_owned);
         let mut state = Self {
             boot_id: text(&mut d, "pod_log_state.boot_id")?,
@@ -180,6 +189,7 @@ impl PodLogState {
                 Ok((id, Container { pod_uid, image, manifest, sandbox, heard, execs }))
             })?,
             privileged_images: sorted(&mut d, "pod_log_state.images", |d| Ok((text(d, "pod_log_state.image")?, ())))?.into_keys().collect(),
+            exceptions: exceptions(&mut d, "pod_log_state.exceptions", "pod_log_state.exception")?,
             restarts: d.uint("pod_log_state.restarts")?,
             interruptions: d.uint("pod_log_state.interruptions")?,
             found_running: d.uint("pod_log_state.found_running")?,

@@ -13,7 +13,15 @@ use super::{PodLogState, ReplayError, replay};
 const LIMITS: Limits = Limits::DEFAULT;
 
 fn began() -> Event {
-    Event::Began { boot_id: "b00t".to_owned(), register: Digest([0; 32]) }
+    Event::Began { boot_id: "b00t".to_owned(), register: Digest([0; 32]), exceptions: names(&["landlock", "seccomp"]) }
+}
+
+fn restarted(exceptions: &[&str]) -> Event {
+    Event::AttesterRestarted { exceptions: names(exceptions) }
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 fn start(id: &str, pod: &str, sandbox: bool) -> Started {
@@ -71,7 +79,7 @@ fn what_the_log_cannot_explain_is_a_gap() {
     let found = Event::Started(Started { heard: false, ..start("c", "p", false) });
     for (what, events, execs) in [
         ("an interruption", vec![app(), Event::Interrupted], None),
-        ("a restart of the attester", vec![app(), Event::AttesterRestarted], None),
+        ("a restart of the attester", vec![app(), restarted(&[])], None),
         ("found running", vec![found], None),
         ("an exec in a container that it does not know", vec![app(), exec("d")], Some(0)),
         ("the end of one", vec![app(), ended("d")], Some(0)),
@@ -84,8 +92,16 @@ fn what_the_log_cannot_explain_is_a_gap() {
     }
     // A pod that began after an interruption missed nothing.
     assert_eq!(after(&[Event::Interrupted, app()]).execs("p"), Some(0));
-    assert_eq!(after(&[Event::AttesterRestarted, app()]).execs("p"), Some(0));
-    assert_eq!(after(&[Event::AttesterRestarted]).restarts(), 1);
+    assert_eq!(after(&[restarted(&[]), app()]).execs("p"), Some(0));
+    assert_eq!(after(&[restarted(&[])]).restarts(), 1);
+}
+
+#[test]
+fn exceptions_are_those_of_the_newest_start() {
+    let network = &["privileged-network"][..];
+    assert_eq!(after(&[Event::Interrupted]).exceptions(), ["landlock", "seccomp"]);
+    assert_eq!(after(&[restarted(network), Event::Interrupted]).exceptions(), network);
+    assert!(after(&[restarted(network), restarted(&[])]).exceptions().is_empty());
 }
 
 #[test]
@@ -149,8 +165,13 @@ fn state_has_one_encoding() {
     let honest = after(&events);
     let decoded = |state: &PodLogState| PodLogState::decode(&state.encode(), &LIMITS);
     assert_eq!(decoded(&honest), Ok(honest.clone()));
-    let changes: [fn(&mut PodLogState); 3] =
-        [|s| drop(s.pods.remove("q")), |s| drop(s.containers.remove("d")), |s| s.containers.get_mut("d").unwrap().pod_uid.push('x')];
+    let changes: [fn(&mut PodLogState); 5] = [
+        |s| drop(s.pods.remove("q")),
+        |s| drop(s.containers.remove("d")),
+        |s| s.containers.get_mut("d").unwrap().pod_uid.push('x'),
+        |s| s.exceptions.reverse(),
+        |s| s.exceptions[0].push('X'),
+    ];
     for (number, change) in changes.iter().enumerate() {
         let mut state = honest.clone();
         change(&mut state);
@@ -171,7 +192,7 @@ fn events() -> impl Strategy<Value = Event> {
         Event::Started(Started { privileged, heard, ..start(&id, &format!("p{pod}"), sandbox) })
     });
     prop_oneof![
-        1 => Just(Event::AttesterRestarted),
+        1 => prop_oneof![Just(restarted(&[])), Just(restarted(&["privileged-network"]))],
         1 => Just(Event::Interrupted),
         6 => started,
         3 => id().prop_map(|id| exec(&id)),

@@ -90,8 +90,11 @@ fn machine(node: &NodeClaims) -> Vec<String> {
     // A node that keeps no pod log may begin to: that it keeps none is nothing to ask for.
     if node.pod_log.appraised() == Some(&PodLog::Observed) {
         block.push("context.pod_log == \"observed\"".to_owned());
-        let images = node.privileged_images.appraised();
-        block.extend(images.map(|all| at_most("context.privileged_images", &all.iter().map(|image| quoted(image)).collect::<Vec<_>>())));
+        for (attribute, claim) in
+            [("context.privileged_images", &node.privileged_images), ("context.agent_exceptions", &node.agent_exceptions)]
+        {
+            block.extend(claim.appraised().map(|all| at_most(attribute, &all.iter().map(|name| quoted(name)).collect::<Vec<_>>())));
+        }
         block.extend(none("context.pod_log_gaps", &node.pod_log_gaps));
     }
     block

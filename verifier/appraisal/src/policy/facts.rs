@@ -189,6 +189,7 @@ fn node_attribute(name: &str, node: &NodeClaims) -> Value {
         "secure_boot" => claim(&node.secure_boot, |value| truth(*value)),
         "pod_log" => claim(&node.pod_log, |value| text(value.as_str())),
         "privileged_images" => claim(&node.privileged_images, |images| texts(images)),
+        "agent_exceptions" => claim(&node.agent_exceptions, |names| texts(names)),
         "pod_log_gaps" => claim(&node.pod_log_gaps, |value| number(*value)),
         _ => Claim::NotAppraised(NO_SOURCE),
     }

@@ -29,6 +29,7 @@ fn honest_exchange_is_released() {
     let claims: Vec<_> = grant.claims().iter().map(|(name, word)| (name.as_str(), word.as_str())).collect();
     let wanted = [
         ("agent", "self-asserted"),
+        ("agent_exceptions", "none"),
         ("boot", "kernel"),
         ("memory", "none"),
         ("pod_log", "observed"),
@@ -55,6 +56,7 @@ fn honest_exchange_gives_the_nodes_claims() {
     assert_eq!(claims.secure_boot, Claim::Appraised(true));
     assert_eq!(claims.pod_log, Claim::Appraised(PodLog::Observed));
     assert_eq!((&claims.privileged_images, &claims.pod_log_gaps), (&Claim::Appraised(Vec::new()), &Claim::Appraised(0)));
+    assert_eq!(claims.agent_exceptions, Claim::Appraised(Vec::new()));
     assert_eq!(run.appraisal.leaves()[0].workload().unwrap().pod_execs, Claim::Appraised(0));
 }
 

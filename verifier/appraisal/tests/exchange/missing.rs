@@ -88,12 +88,19 @@ fn pod_log_left_out_never_raises_status() {
     let claims = none.appraisal.node_claims().unwrap();
     assert_eq!(claims.pod_log, Claim::Appraised(PodLog::None));
     assert!(claims.privileged_images.appraised().is_none() && claims.pod_log_gaps.appraised().is_none());
+    assert!(claims.agent_exceptions.appraised().is_none());
     assert!(none.appraisal.leaves()[0].workload().unwrap().pod_execs.appraised().is_none());
-    let others = |run: &Run| run.explanation(0).claims.into_iter().filter(|(name, _)| name != "pod_log").collect::<Vec<_>>();
-    assert_eq!(others(&none), others(&kept));
+    let said = |run: &Run, of: bool| {
+        let all = run.explanation(0).claims.into_iter();
+        all.filter(|(name, _)| ["pod_log", "agent_exceptions"].contains(&name.as_str()) == of).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&none, false), said(&kept, false));
+    let word = |name: &str, word: &str| (name.to_owned(), word.to_owned());
+    assert_eq!(said(&none, true), [word("agent_exceptions", "not-appraised"), word("pod_log", "none")]);
     for (condition, rules) in [
         (r#"context.pod_log == "observed""#, &["policy.permit", "policy.attribute"][..]),
         ("context.privileged_images.isEmpty()", &["policy.claims_appraised", "policy.permit"]),
+        ("context.agent_exceptions.isEmpty()", &["policy.claims_appraised", "policy.permit"]),
         ("context.pod_log_gaps == 0", &["policy.claims_appraised", "policy.permit"]),
         ("principal.pod_execs == 0", &["policy.claims_appraised", "policy.permit"]),
     ] {

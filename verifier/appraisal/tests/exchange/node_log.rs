@@ -47,7 +47,7 @@ pub(crate) struct Written {
 impl NodeLog {
     /// Everything that happened until these pods ran: their sandboxes, and each of their containers.
     pub(crate) fn written(&self, boot_id: &str, pods: &[Pod]) -> Written {
-        let mut events = vec![Event::Began { boot_id: boot_id.to_owned(), register: self.register }];
+        let mut events = vec![Event::Began { boot_id: boot_id.to_owned(), register: self.register, exceptions: Vec::new() }];
         events.extend(pods.iter().flat_map(starts));
         (self.happened)(&mut events);
         let records: Vec<Record> = (0..).zip(events).map(|(number, event)| Record { number, event }).collect();

@@ -36,6 +36,10 @@ fn privileged() -> Event {
     Event::Started(Started { pod_uid: "another".to_owned(), ..debugger })
 }
 
+fn restarted(exceptions: &[&str]) -> Event {
+    Event::AttesterRestarted { exceptions: exceptions.iter().map(|name| (*name).to_owned()).collect() }
+}
+
 fn exec() -> Event {
     Event::Exec { container_id: World::honest().pods[0].leaf.container_id.clone(), exec_id: "e1".to_owned() }
 }
@@ -153,7 +157,7 @@ fn register_not_zero_at_start() {
 #[test]
 fn first_pod_log_passed_off_as_boot_events() {
     let mut world = World::of_replicas(1);
-    let began = Event::Began { boot_id: world.evidence.boot_id.clone(), register: Digest([0; 32]) };
+    let began = Event::Began { boot_id: world.evidence.boot_id.clone(), register: Digest([0; 32]), exceptions: Vec::new() };
     let hidden: Vec<Record> = (0..).zip([began, privileged()]).map(|(number, event)| Record { number, event }).collect();
     let contents: Vec<Vec<u8>> = hidden.iter().map(content).collect();
     world.measured.extend(contents.iter().map(|content| event(13, IPL, content)));
@@ -259,10 +263,61 @@ fn what_ran_privileged_since_boot_is_known() {
     refused_world(&["policy.permit", "policy.attribute"], REGISTERED, "one of them is not allowed", &asks(&images[..1]));
 }
 
+/// Of a node that started with one exception, and again with two others.
+fn excepted() -> World {
+    let mut world = World::of_replicas(1);
+    log(&mut world).happened = |all| {
+        let Event::Began { exceptions, .. } = &mut all[0] else { unreachable!() };
+        exceptions.push("landlock".to_owned());
+        all.push(restarted(&["privileged-network", "seccomp"]));
+    };
+    world
+}
+
+#[test]
+fn exceptions_of_the_newest_start_are_a_claim() {
+    let run = excepted().run();
+    released(&run);
+    let names = |names: &[&str]| Claim::Appraised(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(run.appraisal.node_claims().unwrap().agent_exceptions, names(&["privileged-network", "seccomp"]));
+    let claims = run.explanation(0).claims;
+    assert_eq!(claims.get("agent_exceptions").map(String::as_str), Some("privileged-network,seccomp"), "{claims:?}");
+
+    let asks = |condition: &str| {
+        let mut world = excepted();
+        world.policy = world.policy.map(|text| text.replace("context.secure_boot", &format!("context.secure_boot && {condition}")));
+        world
+    };
+    released(&asks(r#"["privileged-network", "seccomp"].containsAll(context.agent_exceptions)"#).run());
+    for other in [r#"["privileged-network"].containsAll(context.agent_exceptions)"#, "context.agent_exceptions.isEmpty()"] {
+        refused_world(&["policy.permit", "policy.attribute"], REGISTERED, other, &asks(other));
+    }
+}
+
+/// Whoever keeps the records cannot make an attester look more restricted than it said.
+#[test]
+fn exception_taken_out_of_the_log() {
+    let attacks: [Attack; 3] = [
+        ("one name less", |w| log(w).sent = |all| all.last_mut().unwrap().event = restarted(&["seccomp"])),
+        ("none", |w| log(w).sent = |all| all.last_mut().unwrap().event = restarted(&[])),
+        ("of the first start", |w| {
+            log(w).sent = |all| {
+                let Event::Began { exceptions, .. } = &mut all[0].event else { unreachable!() };
+                exceptions.clear();
+            }
+        }),
+    ];
+    for (what, change) in attacks {
+        let mut world = excepted();
+        change(&mut world);
+        refused_world(&["pod_log.register"], REGISTERED, what, &world);
+    }
+}
+
 #[test]
 fn gaps_are_counted_and_what_may_be_missed_is_not_appraised() {
     let missed: [Attack; 2] = [
-        ("while the attester was away", |w| log(w).happened = |all| all.push(Event::AttesterRestarted)),
+        ("while the attester was away", |w| log(w).happened = |all| all.push(restarted(&[]))),
         ("while the runtime was", |w| log(w).happened = |all| all.push(Event::Interrupted)),
     ];
     for (what, change) in missed {

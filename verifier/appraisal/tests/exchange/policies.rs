@@ -126,6 +126,7 @@ pub(crate) fn every_claim(verifier: &Digest, pod: &Pod) -> String {
     all.extend(node.iter().map(|(name, value)| format!("context.{name} == {value}")));
     all.push("principal.devices.isEmpty()".to_owned());
     all.push("context.privileged_images.isEmpty()".to_owned());
+    all.push("context.agent_exceptions.isEmpty()".to_owned());
     all.push(r#"resource.accepts == ["host-trusted", "test-root"]"#.to_owned());
     permits(&format!("when {{\n{}\n}}\nwhen {{ [\"payments/db\", \"payments/api-key\"].contains(resource.name) }}", all.join(" &&\n")))
 }

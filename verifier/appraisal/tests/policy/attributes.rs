@@ -69,6 +69,7 @@ fn conditions() -> BTreeMap<&'static str, (String, String)> {
     equal("principal.capabilities", r#"["CAP_CHOWN"]"#, r#"["CAP_SETUID"]"#);
     equal("resource.accepts", r#"["host-trusted"]"#, r#"["host-trusted", "test-root"]"#);
     equal("context.privileged_images", &format!("[{}]", digest("44")), &format!("[{}]", digest("45")));
+    equal("context.agent_exceptions", r#"["privileged-network"]"#, r#"["landlock", "privileged-network"]"#);
     let variable = |byte: &str| format!(r#"[{{ name: "PATH", value: {} }}]"#, digest(byte));
     equal("principal.env", &variable("11"), &variable("12"));
     let mount = |read_only: bool| format!(r#"[{{ destination: "/podseal", kind: "podseal", read_only: {read_only} }}]"#);

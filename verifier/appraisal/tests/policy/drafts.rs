@@ -42,6 +42,7 @@ fn draft_asks_for_no_log_that_was_not_kept() {
     let none = NodeClaims { pod_log: Claim::Appraised(PodLog::None), ..node() };
     let text = draft(&["payments/db".to_owned()], &none, &WorkloadClaims { pod_execs: Claim::NotAppraised("no log"), ..workload() });
     assert!(!text.contains("pod_log") && !text.contains("privileged_images") && !text.contains("pod_execs"), "{text}");
+    assert!(!text.contains("agent_exceptions"), "{text}");
     let text = draft(&["payments/db".to_owned()], &NodeClaims { pod_log_gaps: Claim::Appraised(2), ..node() }, &workload());
     assert!(text.contains("context.pod_log == \"observed\"") && !text.contains("pod_log_gaps"), "{text}");
 }
@@ -93,6 +94,10 @@ fn draft_holds_for_nothing_else() {
         ("secure_boot", NodeClaims { secure_boot: Claim::Appraised(false), ..node() }),
         ("pod_log", NodeClaims { pod_log: Claim::Appraised(PodLog::None), ..node() }),
         ("privileged_images", NodeClaims { privileged_images: Claim::Appraised(vec!["docker.io/library/debug".into()]), ..node() }),
+        (
+            "agent_exceptions",
+            NodeClaims { agent_exceptions: Claim::Appraised(vec!["landlock".into(), "privileged-network".into()]), ..node() },
+        ),
         ("pod_log_gaps", NodeClaims { pod_log_gaps: Claim::Appraised(1), ..node() }),
     ] {
         let obstacles = policy.decide(&other, &workload(), &secret()).obstacles;

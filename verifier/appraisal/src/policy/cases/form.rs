@@ -38,6 +38,7 @@ pub(super) struct RawNode {
     pod_log: Option<String>,
     privileged_images: Option<Vec<String>>,
     pod_log_gaps: Option<u64>,
+    agent_exceptions: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +146,7 @@ impl Reader<'_> {
             pod_log: self.word("pod_log", raw.pod_log, &logs, "\"none\" or \"observed\"")?,
             privileged_images: given(raw.privileged_images),
             pod_log_gaps: given(raw.pod_log_gaps),
+            agent_exceptions: given(raw.agent_exceptions),
         })
     }
 
