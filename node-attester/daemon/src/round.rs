@@ -31,7 +31,7 @@ use attest::Schedule;
 use batch::Batches;
 pub use resend::Replayed;
 pub(crate) use resend::is_late;
-use resend::{Since, asks_for_all};
+use resend::{Since, asks_for_all, came_late};
 
 /// The evidence profile that this attester collects: a TPM 2.0 quote and the boot log.
 pub const PROFILE: &str = "tpm";
@@ -176,20 +176,19 @@ impl Rounds {
         Ok(Quoted { exchange: Exchange::new(challenge.bytes, evidence.encode(), leaves, attachments), from })
     }
 
-    /// Exchange, deliver: every leaf gets its own outcome, or the reason why there is none. Leaves for which the verifier wants all of the
-    /// pod log are asked for once more, with all of it.
+    /// Exchange, deliver: every leaf gets its own outcome, or the reason why there is none. Leaves of which it says only that they came
+    /// late, or that it wants all of the pod log, are asked for once more.
     async fn exchange(self: Arc<Self>, batch: Vec<Waiting>, quoted: Result<Quoted, RoundError>, slot: OwnedSemaphorePermit) {
         let reply = self.ask_in_time(&batch, quoted).await;
         if batch.is_empty() {
             return self.attested(reply, slot).await;
         }
-        let (again, batch): (Vec<_>, Vec<_>) =
-            pair(batch, reply).into_iter().partition(|(_, answer)| answer.as_ref().is_ok_and(asks_for_all));
+        let (again, batch): (Vec<_>, Vec<_>) = pair(batch, reply).into_iter().partition(|(_, answer)| answer.as_ref().is_ok_and(came_late));
         hand_out(batch);
         if again.is_empty() {
             return drop(slot);
         }
-        tracing::info!(leaves = again.len(), "the verifier wants all of the pod log");
+        tracing::info!(leaves = again.len(), "asked for once more, under the newest challenge");
         let again: Vec<Waiting> = again.into_iter().map(|(waiting, _)| waiting).collect();
         let quoted = self.quote(&again).await;
         let reply = self.ask(quoted).await;

@@ -1,8 +1,6 @@
 //! What the registry remembers of a node: where its TPM stood, which must only go forward; whether its evidence holds; and what it may hold in memory.
 
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
 
 use podseal_protocol::Digest;
 use podseal_protocol::pod_log::REGISTER;
@@ -49,8 +47,6 @@ fn is_served(site: &Site, node: &Node, workload: &Workload, value: Digest) -> Ou
 /// Takes the power, and puts a copy of the TPM's state back.
 fn put_back(node: &mut Node, copy: &Path) -> Outcome {
     node.power_off();
-    // What answers a challenge of the same second may have been overtaken on its way: that is no fork.
-    sleep(Duration::from_millis(1100));
     Ok(node.machine().tpm().restore_state(copy)?)
 }
 

@@ -157,8 +157,8 @@ pub fn appraise_continuity(prior: Option<&NodeState>, collected: &Collected<'_>,
         (&POD_LOG_LENGTH, if same_boot { prior.pod_log.length } else { 0 }, pod_log.length),
     ];
     let went_back = at_least.iter().any(|(_, least, found)| found < least);
-    // Collected perhaps before the other: then going back says nothing.
-    let overtaken = went_back && challenged <= prior.appraised;
+    // Collected perhaps before the other: then going back says nothing. A node's exchanges come one after the other, so within one second it does.
+    let overtaken = went_back && challenged < prior.appraised;
     let (when, of) =
         (format!("evidence collected after {}", utc(prior.appraised)), format!("an answer to a challenge of {}", utc(challenged)));
     if !checks.record(&OVERTAKEN, !overtaken, when, of) {

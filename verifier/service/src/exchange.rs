@@ -392,7 +392,9 @@ impl Exchanges {
 fn attested(appraised: &Appraised) -> Result<Vec<Concluded>, ExchangeError> {
     let explanation = Explanation::of_node(&appraised.batch, &appraised.appraisal);
     let found = went(appraised, &[]);
-    let known = appraised.standing.as_ref().filter(|standing| !standing.is_changed_by(&found) && found.fork.is_none());
+    let is_known =
+        |standing: &&Standing| !standing.is_changed_by(&found) && (found.fork.is_none() || !standing.record.quarantined.is_empty());
+    let known = appraised.standing.as_ref().filter(is_known);
     let (audit_id, recorded) = match (known, &found.holds) {
         // It is told to whoever asks, and is no news of the node.
         (Some(_), Holds::Late) => (random::audit_id()?, Recorded::LeftOut),

@@ -38,6 +38,8 @@ pub(super) async fn started(containerd: &Containerd, named: &Named, heard: bool,
         None => containerd.container(named).await?.map(by_containerd),
     };
     let started = described.unwrap_or_else(nothing);
+    // Outside CRI's namespace anybody writes what CRI would.
+    let started = Started { privileged: started.privileged || named.namespace != PODS, ..started };
     Ok(within(Started { container_id: id(named), heard, ..started }, limits))
 }
 

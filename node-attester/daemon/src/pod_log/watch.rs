@@ -171,7 +171,8 @@ impl Watch {
         if starts && self.added.remove(&key) {
             return;
         }
-        if !starts {
+        // One that is added before its container starts is recorded again when it starts: only then is it in a container.
+        if !starts && news.table.get(&container_id).is_some() {
             self.added.insert(key);
         }
         news.add(Event::Exec { container_id, exec_id });

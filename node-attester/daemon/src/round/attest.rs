@@ -9,10 +9,12 @@ use tokio::{
     time::Instant,
 };
 
+/// How often it is asked again at once.
+const AT_ONCE: u32 = 4;
 /// After the verifier or the TPM was away.
 const AGAIN: Duration = Duration::from_secs(10);
 
-use super::{RoundError, Rounds, asks_for_all, is_late};
+use super::{RoundError, Rounds, came_late, is_late};
 
 /// How often the node attests where nothing is asked for.
 #[derive(Debug)]
@@ -59,15 +61,16 @@ impl Schedule {
 }
 
 impl Rounds {
-    /// What the verifier said of the node by itself; where it wants all of the pod log, it gets it once.
-    pub(super) async fn attested(&self, reply: Result<ExchangeReply, RoundError>, slot: OwnedSemaphorePermit) {
-        let reply = match reply {
-            Ok(reply) if reply.outcomes.iter().any(|(_, outcome)| asks_for_all(outcome)) => {
-                let quoted = self.quote(&[]).await;
-                self.ask(quoted).await
+    /// What the verifier said of the node by itself. Where that is that it came late, or that all of the pod log is wanted, it is asked again at once:
+    /// the newest challenge leaves nobody room to be in between.
+    pub(super) async fn attested(&self, mut reply: Result<ExchangeReply, RoundError>, slot: OwnedSemaphorePermit) {
+        for _ in 0..AT_ONCE {
+            if !reply.as_ref().is_ok_and(|reply| reply.outcomes.iter().any(|(_, outcome)| came_late(outcome))) {
+                break;
             }
-            reply => reply,
-        };
+            let quoted = self.quote(&[]).await;
+            reply = self.ask(quoted).await;
+        }
         drop(slot);
         match reply {
             Ok(reply) => match reply.outcomes.first() {

@@ -77,6 +77,11 @@ pub(crate) fn is_late(reason: &str) -> bool {
     [RESEND, "challenge.expired", "node.overtaken"].contains(&reason)
 }
 
+/// Whether the verifier says no more than [`is_late`].
+pub(super) fn came_late(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused { reason, .. } if is_late(reason))
+}
+
 /// Whether the verifier wants all of the pod log before it decides.
 pub(super) fn asks_for_all(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Refused { reason, .. } if reason == RESEND)

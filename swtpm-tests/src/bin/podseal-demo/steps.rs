@@ -1,7 +1,6 @@
 //! What the demo shows, one function a step.
 
 use std::path::Path;
-use std::thread::sleep;
 use std::time::Duration;
 
 use podseal_swtpm_tests::error::{BenchError, wait_for};
@@ -83,8 +82,6 @@ pub(crate) fn a_copied_tpm_puts_its_node_in_quarantine(stage: &Stage, second: &m
     stage.workload.clone().named("payment-api-6").run(&stage.site, second)?.started()?;
     say("The node is itself again: one more pod had the password there. Now the copy.");
     second.power_off();
-    // What answers a challenge of the same second may have been overtaken on its way: that is no fork.
-    sleep(Duration::from_millis(1100));
     second.machine().tpm().restore_state(copy)?;
     second.reboot(stage.site.boot())?;
     shown(stage, "quarantined")?;

@@ -116,9 +116,11 @@ fn forks(rule: &str, world: World) {
 #[test]
 fn overtaken_evidence_is_no_fork() {
     let challenged = World::honest().challenge.issued;
-    let world = world(|state| (state.clock, state.appraised) = (90_001, challenged));
-    refused_world(&["node.overtaken"], By::RegisteredNode, "overtaken", &world);
-    assert!(world.run().appraisal.fork().is_none());
+    let late = world(|state| (state.clock, state.appraised) = (90_001, challenged + 1));
+    refused_world(&["node.overtaken"], By::RegisteredNode, "overtaken", &late);
+    assert!(late.run().appraisal.fork().is_none());
+    // Under a challenge that is no older it is one: whoever attests all the time hides behind no second.
+    forks("node.clock", world(|state| (state.clock, state.appraised) = (90_001, challenged)));
 }
 
 /// Nobody else puts a node in quarantine.
