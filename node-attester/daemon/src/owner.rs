@@ -108,7 +108,7 @@ pub enum TpmError {
     /// The attestation key is of another kind than the configuration says.
     #[error(
         "{path}: found an attestation key of the kind {}, wanted {} as tpm.ak says: \
-         set tpm.ak to {}, or remove the file and run `podseal-node-attester enroll`", .found.as_str(), .wanted.as_str(), .found.as_str()
+         set tpm.ak to {}; only where this node is not enrolled yet, remove the file and run `podseal-node-attester enroll`", .found.as_str(), .wanted.as_str(), .found.as_str()
     )]
     OtherKeyKind {
         /// Which file.

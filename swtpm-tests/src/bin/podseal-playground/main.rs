@@ -87,8 +87,14 @@ fn pod(node: &str) -> Result<(), BenchError> {
     let none = || BenchError::answer("playground.json", "no running playground", "one: make playground");
     let playground = read(&file()).filter(|_| holder(&file()).is_some()).ok_or_else(none)?;
     let socket = playground.pointer("/holder/socket").and_then(Value::as_str).ok_or_else(none)?;
-    print!("{}", errands::ask(Path::new(socket), &format!("pod {node}"))?);
-    Ok(())
+    let answer = errands::ask(Path::new(socket), &format!("pod {node}"))?;
+    match serde_json::from_str::<Value>(&answer).ok().as_ref().and_then(|answer| answer.get("error")).and_then(Value::as_str) {
+        Some(error) => Err(BenchError::answer("the pod", error.to_owned(), "started or refused")),
+        None => {
+            print!("{answer}");
+            Ok(())
+        }
+    }
 }
 
 fn start(file: &Path) -> Result<(), BenchError> {

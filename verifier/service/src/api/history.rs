@@ -37,6 +37,9 @@ pub(super) async fn explain(verifier: &Verifier, audit_id: &str) -> Result<Expla
     {
         let record = ChangeRecord::decode(&bytes, &Limits::DEFAULT).map_err(|e| reply::broken("reading the archive", e))?;
         answer.workload = format!("{} {} by {}", record.kind, record.subject, record.actor);
+        if let Some(why) = object(verifier, &entry, role::REASON).await? {
+            answer.workload = format!("{}: {}", answer.workload, String::from_utf8_lossy(&why));
+        }
         if record.version > 0 {
             answer.secrets = vec![format!("{}@{}", record.subject, record.version)];
         }

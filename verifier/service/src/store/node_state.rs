@@ -1,6 +1,6 @@
 //! Where a node's TPM stood last, what it may hold, and whether it is in quarantine.
 
-use podseal_appraisal::{continuity::NodeState, records::NodeRecord};
+use podseal_appraisal::{continuity::NodeState, records::NodeRecord, rules};
 use podseal_protocol::delivery::Released;
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteQueryResult};
 
@@ -115,7 +115,9 @@ pub async fn keep(
     }
     if let Some(why) = &went.fork {
         let update = sqlx::query("UPDATE nodes SET quarantined = ?2 WHERE name = ?1 AND quarantined = ''").bind(node).bind(why);
-        update.execute(connection).await?;
+        if update.execute(connection).await?.rows_affected() == 1 {
+            tracing::warn!(node, why, "the node is in quarantine: nothing is released to it");
+        }
     }
     Ok(())
 }
@@ -179,6 +181,9 @@ pub(super) async fn quarantine(connection: &mut SqliteConnection, node: &str, wh
 pub(super) async fn release(connection: &mut SqliteConnection, node: &str) -> Result<(), ChangeError> {
     let free = sqlx::query("UPDATE nodes SET quarantined = '', state = NULL WHERE name = ?1 AND quarantined <> ''");
     let done = free.bind(node).execute(&mut *connection).await?;
+    // What failed by the quarantine alone fails no more.
+    let failing = "UPDATE nodes SET failing_since = 0, failing = '', failing_id = '' WHERE name = ?1 AND failing = ?2";
+    sqlx::query(failing).bind(node).bind(rules::NODE_QUARANTINE.name).execute(&mut *connection).await?;
     changed(connection, node, &done, Conflict::NotQuarantined).await
 }
 
