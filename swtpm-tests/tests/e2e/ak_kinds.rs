@@ -65,7 +65,8 @@ fn rsa_ak_gets_its_secret(fixtures: &Fixtures) -> Outcome {
 
 /// Whoever changes the word under a node that is enrolled is told so at each start, and the node goes on; only enrolling is refused.
 fn ak_of_another_kind_than_configured_is_kept(fixtures: &Fixtures) -> Outcome {
-    const REMEDY: &str = "set tpm.ak to rsa, or remove the file and run `podseal-node-attester enroll`";
+    const REMEDY: &str =
+        "set tpm.ak to rsa; only where this node is not enrolled yet, remove the file and run `podseal-node-attester enroll`";
     let site = fixtures.site()?;
     let (mut node, workload, value) = start(site, "ak-kept", AkKind::Rsa)?;
     assert!(!node.attester().log().contains("tpm.ak"), "the key is as configured");

@@ -125,7 +125,10 @@ async fn a_key_of_another_kind_than_configured_is_not_enrolled_and_still_quotes(
         let other = owner(&tpm, dir.path(), Some(said));
         let error = other.enrol().await.expect_err("a key of another kind");
         assert!(matches!(error, TpmError::OtherKeyKind { found, wanted, .. } if (found, wanted) == (held, said)), "{error}");
-        let remedy = format!("set tpm.ak to {}, or remove the file and run `podseal-node-attester enroll`", held.as_str());
+        let remedy = format!(
+            "set tpm.ak to {}; only where this node is not enrolled yet, remove the file and run `podseal-node-attester enroll`",
+            held.as_str()
+        );
         assert!(error.to_string().ends_with(&remedy), "{error}");
         quotes(&other, held, &identity.ak_public).await;
         fs::remove_file(dir.path().join("ak")).unwrap();
