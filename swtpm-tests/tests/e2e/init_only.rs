@@ -32,7 +32,7 @@ const EXEC: Duration = Duration::from_secs(8);
 /// Pids that the crowd leaves behind: more than are given out between two rewinds, fewer than the attester takes connections.
 const CROWD: &str = "200";
 const REWIND: Duration = Duration::from_millis(2);
-const TRIES: usize = 5;
+const TRIES: usize = 40;
 
 /// Entitles the payment API in the image of strangers, whatever its arguments are, and shows that it gets its password.
 fn honest_with_strangers(fixtures: &Fixtures, site: &Site, node: &Node, namespace: &str) -> Result<Workload, Box<dyn std::error::Error>> {

@@ -31,6 +31,14 @@ fn shown(site: &Site, node: &str) -> Result<Value, Failure> {
     Ok(site.admin().podseal(&["node", "show", node])?)
 }
 
+/// What is known of a node, once it is in this state.
+fn in_state(site: &Site, node: &Node, state: &str) -> Result<Value, Failure> {
+    Ok(wait_for(&format!("the node is {state}"), PATIENCE, || {
+        let shown = shown(site, node.name()).map_err(|error| error.to_string())?;
+        if shown["state"] == state { Ok(shown) } else { Err(format!("{shown}; {}", node.attester().log())) }
+    })?)
+}
+
 /// Names and versions of the secrets that a node may hold.
 fn holdings(site: &Site, node: &str) -> Result<Vec<String>, Failure> {
     let shown = shown(site, node)?;
@@ -52,11 +60,7 @@ fn put_back(node: &mut Node, copy: &Path) -> Outcome {
 
 /// The node is in quarantine by its own evidence, and says so: the check and the decision that tells of it. The check's name.
 fn forked(site: &Site, node: &Node, workload: &Workload) -> Result<String, Failure> {
-    let name = node.name();
-    let quarantined = wait_for("the node is in quarantine", PATIENCE, || {
-        let shown = shown(site, name).map_err(|error| error.to_string())?;
-        if shown["state"] == "quarantined" { Ok(shown) } else { Err(format!("{shown}; {}", node.attester().log())) }
-    })?;
+    let quarantined = in_state(site, node, "quarantined")?;
     let why = quarantined["quarantined"].as_str().ok_or("why")?;
     let (check, rest) = why.split_once(": ").ok_or_else(|| why.to_owned())?;
     let audit_id = rest.rsplit(' ').next().unwrap_or_default();
@@ -176,10 +180,7 @@ fn node_that_fails_gets_no_more(fixtures: &Fixtures) -> Outcome {
     // The same boot, and a boot log that no longer tells it: nothing that it holds in memory is gone.
     let honest = std::fs::read(node.machine().event_log())?;
     std::fs::write(node.machine().event_log(), &honest[..honest.len() - 1])?;
-    let failing = wait_for("the node fails by itself", PATIENCE, || {
-        let shown = shown(site, "failing").map_err(|error| error.to_string())?;
-        if shown["state"] == "failing" { Ok(shown) } else { Err(format!("{shown}; {}", node.attester().log())) }
-    })?;
+    let failing = in_state(site, &node, "failing")?;
     assert_eq!(failing["failing"]["check"], "log.well_formed", "{failing}");
     assert_eq!(holdings(site, "failing")?, ["failing/db@1"]);
     let audit_id = failing["failing"]["audit_id"].as_str().ok_or("no audit id")?;
@@ -196,10 +197,7 @@ fn node_that_fails_gets_no_more(fixtures: &Fixtures) -> Outcome {
     assert_eq!(files(&site.verifier().archive())?, archived, "what says nothing new is not kept");
 
     std::fs::write(node.machine().event_log(), honest)?;
-    wait_for("the node holds again", PATIENCE, || match shown(site, "failing") {
-        Ok(shown) if shown["state"] == "approved" => Ok(()),
-        other => Err(format!("{other:?}")),
-    })?;
+    in_state(site, &node, "approved")?;
     is_served(site, &node, &workload, value)?;
     node.power_off();
     Ok(())
@@ -217,10 +215,7 @@ fn extended_behind_our_back_is_refused_until_a_reset(fixtures: &Fixtures) -> Out
     node.attester_mut().kill();
     extend(&node)?;
     node.restart_attester(&[])?;
-    let failing = wait_for("the verifier hears of it", PATIENCE, || {
-        let shown = shown(site, "extended").map_err(|error| error.to_string())?;
-        if shown["state"] == "failing" { Ok(shown) } else { Err(format!("{shown}; {}", node.attester().log())) }
-    })?;
+    let failing = in_state(site, &node, "failing")?;
     let explained = site.explain(failing["failing"]["audit_id"].as_str().ok_or("no audit id")?)?;
     assert_eq!((explained.result(), explained.reason()), ("refused", "pod_log.register"), "{}", explained.told());
     assert!(explained.check("pod_log.register").is_some_and(|check| check.expected.contains("PCR 13")), "{}", explained.told());

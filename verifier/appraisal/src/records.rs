@@ -32,7 +32,7 @@ pub struct NodeRecord {
     pub root_kind: RootKind,
     /// An administrator, or a join token that one issued, has let it in.
     pub approved: bool,
-    /// Why nothing is released to it for now; empty where it is not in quarantine.
+    /// Why it is in quarantine, in which nothing is released to it; empty where it is not.
     pub quarantined: String,
 }
 

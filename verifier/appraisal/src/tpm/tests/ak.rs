@@ -21,16 +21,19 @@ fn honest_ak_passes_and_is_named_by_its_public_area() {
     assert_eq!(ak.unwrap().name().to_string(), format!("000b{digest}"));
 }
 
+/// Each attribute that an AK must or must not have, and the rule that says so.
+pub(super) const ATTRIBUTES: [(Attributes, &str); 6] = [
+    (Attributes::RESTRICTED, "ak.restricted"),
+    (Attributes::SIGN, "ak.sign"),
+    (Attributes::DECRYPT, "ak.not_decrypt"),
+    (Attributes::FIXED_TPM, "ak.fixed_tpm"),
+    (Attributes::FIXED_PARENT, "ak.fixed_parent"),
+    (Attributes::SENSITIVE_DATA_ORIGIN, "ak.sensitive_data_origin"),
+];
+
 #[test]
 fn ak_attribute_missing_or_too_many_fails_at_its_rule() {
-    for (attribute, rule) in [
-        (Attributes::RESTRICTED, "ak.restricted"),
-        (Attributes::SIGN, "ak.sign"),
-        (Attributes::DECRYPT, "ak.not_decrypt"),
-        (Attributes::FIXED_TPM, "ak.fixed_tpm"),
-        (Attributes::FIXED_PARENT, "ak.fixed_parent"),
-        (Attributes::SENSITIVE_DATA_ORIGIN, "ak.sensitive_data_origin"),
-    ] {
+    for (attribute, rule) in ATTRIBUTES {
         let (ak, failed) = run(&with(SIGNING ^ attribute.0, 0x0b, AK_TAIL));
         assert_eq!(failed, [rule]);
         assert!(ak.is_none());

@@ -4,7 +4,6 @@ use super::appraise;
 use super::forge::{ECC_AK_TAIL, SIGNING, ak, ecc_keys, ecc_public, ecdsa, ecdsa_sign, keys, point, quote, sign, values};
 use crate::tpm::ak::{self, AkPublic, appraise_ak};
 use crate::tpm::quote::{self as rules, QuoteEvidence, QuoteFacts, appraise_quote};
-use crate::tpm::structures::Attributes;
 use crate::tpm::{PcrSet, PcrValues};
 
 const BINDING: [u8; 32] = [0x5a; 32];
@@ -63,14 +62,7 @@ fn honest_ecc_ak_passes_and_is_named_by_its_public_area() {
 
 #[test]
 fn ecc_ak_attribute_missing_or_too_many_fails_at_its_rule() {
-    for (attribute, rule) in [
-        (Attributes::RESTRICTED, "ak.restricted"),
-        (Attributes::SIGN, "ak.sign"),
-        (Attributes::DECRYPT, "ak.not_decrypt"),
-        (Attributes::FIXED_TPM, "ak.fixed_tpm"),
-        (Attributes::FIXED_PARENT, "ak.fixed_parent"),
-        (Attributes::SENSITIVE_DATA_ORIGIN, "ak.sensitive_data_origin"),
-    ] {
+    for (attribute, rule) in super::ak::ATTRIBUTES {
         let (ak, failed) = run(&with(SIGNING ^ attribute.0, 0x0b, ECC_AK_TAIL));
         assert_eq!(failed, [rule]);
         assert!(ak.is_none());
