@@ -12,7 +12,8 @@ use std::{
 
 use podseal_appraisal::{
     claims::RootKind,
-    tpm::ek::{EkRoot, EkRootError, EkRoots},
+    tpm::ek::{EkRoot, EkRoots},
+    x509::RootError,
 };
 use podseal_protocol::Digest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
@@ -84,7 +85,7 @@ pub enum ConfigError {
     },
     /// A root cannot be one.
     #[error("ek_root: {0}")]
-    Root(#[from] EkRootError),
+    Root(#[from] RootError),
 }
 
 /// Bounds on what strangers can make the verifier do.

@@ -16,6 +16,9 @@ pub enum HashAlgorithm {
 }
 
 impl HashAlgorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
+
     /// The longest digest of any algorithm here, in bytes.
     pub const LARGEST: usize = 64;
 

@@ -2,19 +2,18 @@
 //!
 //! TCG EK Credential Profile 2.5 and RFC 5280. A chain proves a *kind* of machine; that it is ours, the registry says.
 
-mod path;
 mod roots;
 
-pub use roots::{EkRoot, EkRootError, EkRoots};
+pub use roots::{EkRoot, EkRoots};
 
 use super::HashAlgorithm;
 use super::structures::{Attributes, KeyParameters, Public, Symmetric};
 use crate::check::{Checks, Rule};
 use crate::claims::RootKind;
+use crate::x509::{self, PathError, Profile};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
-use path::{EK_CERTIFICATE, PathError};
 use podseal_protocol::Digest;
-use x509_parser::oid_registry::Oid;
+use x509_parser::oid_registry::{Oid, asn1_rs::oid};
 use x509_parser::prelude::X509Certificate;
 
 /// The certificate is one of an endorsement key.
@@ -41,6 +40,12 @@ pub static EK_KEY: Rule = Rule {
     spec: "TCG EK Credential Profile 2.5, 3.2.7",
     remedy: "Send certificate and public area of the same EK.",
 };
+
+/// `tcg-kp-EKCertificate` (TCG EK Credential Profile 2.5, 3.2.16).
+const EK_CERTIFICATE: Oid<'static> = oid!(2.23.133.8.1);
+
+/// What the certificates of TPM makers may have.
+pub const PROFILE: Profile = Profile { purpose: "an EK", usage: Some(&EK_CERTIFICATE), processed: &[] };
 
 /// What every certificate owes.
 pub static CERTIFICATE_RULES: [&Rule; 2] = [&EK_USAGE, &EK_CHAIN];
@@ -156,11 +161,15 @@ pub fn appraise_certificate(
     now: u64,
     checks: &mut Checks,
 ) -> Option<EkCertificate> {
-    let parsed = path::parse(without_padding(certificate));
+    let parsed = x509::parse(without_padding(certificate));
     let usage = parsed.as_ref().map_or("no certificate".to_owned(), usages);
     let usage = checks.record(&EK_USAGE, parsed.as_ref().is_some_and(has_ek_usage), "extended key usage 2.23.133.8.1", usage);
-    let leaf = parsed.as_ref().ok_or(PathError::NotACertificate { which: "the EK certificate" });
-    let path = leaf.and_then(|leaf| Ok((leaf, path::validate(leaf, intermediates, roots, now)?)));
+    let others = intermediates.iter().map(|der| x509::parse(der)).collect::<Option<Vec<_>>>().ok_or(PathError::IssuerNotACertificate);
+    let path = match (parsed.as_ref(), &others) {
+        (Some(leaf), Ok(others)) => x509::find_path(leaf, others, roots.anchors(), &PROFILE, now).map(|path| (leaf, path.anchor)),
+        (Some(_), Err(error)) => Err(error.clone()),
+        (None, _) => Err(PathError::NotACertificate),
+    };
     let found = path.as_ref().map_or_else(ToString::to_string, |(_, root)| format!("a path to {}", root.name));
     let chain = checks.record_from("[[ek_root]]", &EK_CHAIN, path.is_ok(), roots.wanted(), found);
     let (leaf, root) = path.ok().filter(|_| usage && chain)?;
@@ -208,7 +217,7 @@ fn usages(certificate: &X509Certificate<'_>) -> String {
 }
 
 /// An NV index has a fixed size, filled up behind the certificate with 00 or ff. What follows is cut off only if it is such filling.
-fn without_padding(bytes: &[u8]) -> &[u8] {
+pub(crate) fn without_padding(bytes: &[u8]) -> &[u8] {
     let length = match bytes {
         [0x30, 0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
         _ => return bytes,

@@ -7,6 +7,7 @@ use super::ak::AkPublic;
 use super::structures::{Attest, Attested, PcrSelection, Signature};
 use super::{HashAlgorithm, PcrSet, PcrValues};
 use crate::check::{Checks, Rule};
+use crate::hex::encode as hex;
 
 /// The AK signed exactly these bytes.
 pub static QUOTE_SIGNATURE: Rule = Rule {
@@ -178,12 +179,4 @@ fn describe(selections: &[PcrSelection]) -> String {
     });
     let text = each.collect::<Vec<_>>().join("+");
     if text.is_empty() { "no selection".to_owned() } else { text }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        out.extend([byte >> 4, byte & 15].map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('?')));
-    }
-    out
 }

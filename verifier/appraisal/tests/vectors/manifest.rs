@@ -14,6 +14,11 @@ pub(crate) struct Vector {
 }
 
 impl Vector {
+    /// One without files.
+    pub(crate) fn of(entry: Value) -> Self {
+        Self { entry, folder: PathBuf::new() }
+    }
+
     /// The part of the id behind the category.
     pub(crate) fn name(&self) -> &str {
         self.entry["id"].as_str().unwrap().split_once('/').unwrap().1

@@ -1,7 +1,8 @@
 use super::appraise;
 use super::forge::{EK_TAIL, modulus, rsa_public};
 use crate::claims::RootKind;
-use crate::tpm::ek::{EkIdentity, EkRoot, EkRootError, EkRoots, RULES, appraise_ek};
+use crate::tpm::ek::{EkIdentity, EkRoot, EkRoots, RULES, appraise_ek};
+use crate::x509::RootError;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_RSA_SHA256,
     PublicKeyData as _, RsaKeySize, date_time_ymd,
@@ -222,7 +223,7 @@ fn altered_certificate_or_missing_intermediate() {
 fn roots_of_one_key_and_roots_that_are_none_are_refused() {
     let again = EkRoot { name: "again".into(), ..root(RootKind::Production) };
     let error = EkRoots::new(vec![root(RootKind::Test), again]).unwrap_err();
-    assert_eq!(error, EkRootError::SameKey { first: "maker".into(), second: "again".into() });
+    assert_eq!(error, RootError::SameKey { first: "maker".into(), second: "again".into() });
     let none = EkRoot { certificate: vec![0x30, 0], ..root(RootKind::Test) };
-    assert!(matches!(EkRoots::new(vec![none]), Err(EkRootError::Certificate { .. })));
+    assert!(matches!(EkRoots::new(vec![none]), Err(RootError::Certificate { .. })));
 }

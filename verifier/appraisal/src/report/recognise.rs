@@ -1,0 +1,266 @@
+//! What a file is, by its content; by its name only where the content cannot tell.
+
+use super::Document;
+use super::parts::Item;
+use super::pcrs::Pcrs;
+use crate::tpm::buffer::unwrap_tpm2b;
+use crate::tpm::structures::{Public, Signature};
+use crate::{hex, json, tpm, x509};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+/// The names that decide where content cannot: by `*`, any text. A file of such a name that is not what the name says is malformed.
+pub const NAMES: &[(&str, &str)] = &[
+    ("nonce.hex, nonce.dat", "the nonce, as hexadecimal digits or as bytes"),
+    ("pcrs*.json", "PCR values, by bank and index or by index"),
+    ("ak*, *.jwk, public.pem", "the key that signs: of two public keys, the one with such a name"),
+    ("*.attest, *.sig", "a TPM's attestation and its signature; of several, quote.* is the quote"),
+    ("report.bin, quote.bin, td_quote.bin, hcl_report.bin, document.cose", "hardware evidence"),
+    ("eventlog.bin, ccel.bin", "a boot log"),
+    ("ascii_runtime_measurements, binary_runtime_measurements", "an IMA list"),
+    ("token.jwt, token.cose, claims.json", "a token"),
+    ("*.der, *.pem", "certificates, keys and revocation lists"),
+];
+
+/// What a file turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Recognised<'a> {
+    /// One thing, or the blocks of a PEM file.
+    Items(Vec<Item<'a>>),
+    /// Not what its form or its name says.
+    Malformed(String),
+    /// No part of any evidence known here.
+    Unknown,
+}
+
+/// Recognises one file.
+pub(super) fn recognise<'a>(document: &Document<'a>) -> Recognised<'a> {
+    if let Some(item) = by_name(document) {
+        return Recognised::Items(vec![item]);
+    }
+    let recognised = match std::str::from_utf8(document.bytes) {
+        Ok(text) => textual(text),
+        Err(_) => Recognised::Unknown,
+    };
+    let recognised = if recognised == Recognised::Unknown { binary(document.bytes) } else { recognised };
+    match recognised {
+        Recognised::Unknown if is_promised(document.name) => Recognised::Malformed("it is not what its name says".to_owned()),
+        other => other,
+    }
+}
+
+/// Contents that could be anything.
+fn by_name<'a>(document: &Document<'a>) -> Option<Item<'a>> {
+    match document.name {
+        "nonce.dat" => Some(Item::Nonce(document.bytes.to_vec())),
+        _ => None,
+    }
+}
+
+/// Whether a file of this name must be evidence.
+fn is_promised(name: &str) -> bool {
+    const NAMED: [&str; 14] = [
+        "nonce.hex",
+        "report.bin",
+        "quote.bin",
+        "td_quote.bin",
+        "hcl_report.bin",
+        "document.cose",
+        "eventlog.bin",
+        "ccel.bin",
+        "ascii_runtime_measurements",
+        "binary_runtime_measurements",
+        "token.jwt",
+        "token.cose",
+        "claims.json",
+        "quote.attest",
+    ];
+    let ends = [".attest", ".sig", ".pem", ".der", ".jwk", ".tpmt_public", ".tpm2b_public"].iter().any(|end| name.ends_with(end));
+    // A second form of a signature that is there already.
+    let other_form = name.ends_with(".sig.der");
+    NAMED.contains(&name) || (ends && !other_form) || (name.starts_with("pcrs") && name.ends_with(".json"))
+}
+
+fn textual(text: &str) -> Recognised<'_> {
+    let trimmed = text.trim_ascii();
+    if trimmed.contains("-----BEGIN ") {
+        return pem(trimmed);
+    }
+    if trimmed.starts_with('{') {
+        return object(trimmed);
+    }
+    if is_jwt(trimmed) {
+        return one(Item::Jwt(trimmed));
+    }
+    if is_ima_line(trimmed) {
+        return one(Item::ImaAscii(text));
+    }
+    match hex::decode(trimmed) {
+        Some(nonce) => one(Item::Nonce(nonce)),
+        None => Recognised::Unknown,
+    }
+}
+
+fn one(item: Item<'_>) -> Recognised<'_> {
+    Recognised::Items(vec![item])
+}
+
+/// RFC 7468: every block, text around them ignored.
+fn pem(text: &str) -> Recognised<'_> {
+    let mut items = Vec::new();
+    for block in text.split("-----BEGIN ").skip(1) {
+        let Some(((label, body), _)) = block.split_once("-----END ").and_then(|(block, end)| Some((block.split_once("-----")?, end)))
+        else {
+            return Recognised::Malformed("a PEM block has no end".to_owned());
+        };
+        let body = body.chars().filter(|character| !character.is_ascii_whitespace()).collect::<String>();
+        let Ok(der) = STANDARD.decode(body) else {
+            return Recognised::Malformed("the base64 of a PEM block is broken".to_owned());
+        };
+        match (label, der_item(Cow::Owned(der))) {
+            ("CERTIFICATE", Some(item @ Item::Certificate(_)))
+            | ("X509 CRL", Some(item @ Item::Crl(_)))
+            | ("PUBLIC KEY", Some(item @ Item::PublicKey(_))) => items.push(item),
+            ("CERTIFICATE" | "X509 CRL" | "PUBLIC KEY", _) => return Recognised::Malformed(format!("a PEM block is no {label}")),
+            _ => {}
+        }
+    }
+    if items.is_empty() { Recognised::Unknown } else { Recognised::Items(items) }
+}
+
+fn der_item(der: Cow<'_, [u8]>) -> Option<Item<'_>> {
+    let der = match der {
+        Cow::Borrowed(bytes) => Cow::Borrowed(tpm::ek::without_padding(bytes)),
+        owned @ Cow::Owned(_) => owned,
+    };
+    if x509::parse(&der).is_some() {
+        Some(Item::Certificate(der))
+    } else if matches!(CertificateRevocationList::from_der(&der), Ok((rest, _)) if rest.is_empty()) {
+        Some(Item::Crl(der))
+    } else if matches!(SubjectPublicKeyInfo::from_der(&der), Ok((rest, _)) if rest.is_empty()) {
+        Some(Item::PublicKey(der))
+    } else {
+        None
+    }
+}
+
+/// A JSON object, by its members. Which of two equal members counts, the room that reads it decides: by refusing both.
+fn object(text: &str) -> Recognised<'_> {
+    let bytes = text.as_bytes();
+    let Ok(members) = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text) else {
+        return Recognised::Unknown;
+    };
+    let has = |name: &str| members.contains_key(name);
+    if has("tcbInfo") {
+        one(Item::TcbInfo(bytes))
+    } else if has("enclaveIdentity") {
+        one(Item::QeIdentity(bytes))
+    } else if has("kty") {
+        one(Item::Jwk(bytes))
+    } else if has("pubkeys") {
+        one(Item::Keyring(bytes))
+    } else if has("keys") && has("vm-configuration") {
+        one(Item::RuntimeData(bytes))
+    } else if let Some(pcrs) = Pcrs::parse(bytes) {
+        one(Item::Pcrs(pcrs))
+    } else if ["eat_nonce", "eat_profile", "ueid", "submods"].iter().any(|name| has(name)) {
+        one(Item::EatClaims(bytes))
+    } else if json::parse::<IgnoredAny>(bytes).is_err() {
+        Recognised::Malformed("the JSON is broken".to_owned())
+    } else {
+        Recognised::Unknown
+    }
+}
+
+/// RFC 7515, 7.1: the alphabet of the compact form, a JSON object's first bytes in base64url somewhere, and its dots.
+fn is_jwt(text: &str) -> bool {
+    let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.bytes().all(alphabet) && text.bytes().filter(|byte| *byte == b'.').count() >= 2 && text.contains("eyJ")
+}
+
+/// `10 <template digest> <template name> …`.
+fn is_ima_line(text: &str) -> bool {
+    let mut fields = text.lines().next().unwrap_or_default().splitn(4, ' ');
+    let register = fields.next().is_some_and(|field| field.parse::<u8>().is_ok());
+    let digest = fields.next().is_some_and(|field| field.len() >= 40 && hex::decode(field).is_some());
+    register && digest && fields.next().is_some_and(|field| field.starts_with("ima"))
+}
+
+fn binary(bytes: &[u8]) -> Recognised<'_> {
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_le_bytes);
+    let half = |at: usize| bytes.get(at..at + 2).and_then(|half| half.try_into().ok()).map(u16::from_le_bytes);
+    if bytes.starts_with(b"HCLA") {
+        return one(Item::HclReport(bytes));
+    }
+    if bytes.starts_with(b"CCEL") {
+        return one(Item::CcelTable(bytes));
+    }
+    if bytes.starts_with(&[0xff, b'T', b'C', b'G']) {
+        return one(Item::Attest(bytes));
+    }
+    // Header of a quote: version, attestation key type, TEE type.
+    if matches!(half(0), Some(3..=5)) && matches!(half(2), Some(2 | 3)) && matches!(word(4), Some(0 | 0x81)) {
+        return one(Item::TdxQuote(bytes));
+    }
+    // ABI 1.55, table 22: the length, or version and signature algorithm where more follows.
+    if let Some((report, table)) = bytes.split_at_checked(0x4a0)
+        && (table.is_empty() || (matches!(word(0), Some(2..=5)) && word(0x34) == Some(1)))
+    {
+        return one(Item::SnpReport { report, table });
+    }
+    if matches!(bytes, [0x84, ..] | [0xd2, 0x84, ..]) {
+        return cose(bytes);
+    }
+    if bytes.first() == Some(&0x30)
+        && let Some(item) = der_item(Cow::Borrowed(bytes))
+    {
+        return one(item);
+    }
+    tpm_structure(bytes).or_else(|| log(bytes)).map_or(Recognised::Unknown, one)
+}
+
+/// What kind of payload is signed: the names of a Nitro payload stand in it as CBOR text.
+fn cose(bytes: &[u8]) -> Recognised<'_> {
+    let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+    if !has(b"\x69module_id") {
+        one(Item::CoseToken(bytes))
+    } else if has(b"\x6dnitrotpm_pcrs") {
+        one(Item::NitroTpmDocument(bytes))
+    } else {
+        one(Item::NitroDocument(bytes))
+    }
+}
+
+fn tpm_structure(bytes: &[u8]) -> Option<Item<'_>> {
+    if Signature::parse(bytes).is_ok() {
+        return Some(Item::TpmSignature(bytes));
+    }
+    let public = unwrap_tpm2b("TPM2B_PUBLIC", bytes).unwrap_or(bytes);
+    if Public::parse(public).is_ok() {
+        return Some(Item::TpmPublic(public));
+    }
+    None
+}
+
+fn log(bytes: &[u8]) -> Option<Item<'_>> {
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_le_bytes);
+    let name = word(24).and_then(|length| bytes.get(28..28usize.checked_add(usize::try_from(length).ok()?)?));
+    if word(0) == Some(10) && name.is_some_and(|name| name.starts_with(b"ima")) {
+        return Some(Item::ImaBinary(bytes));
+    }
+    // PFP 1.06, 10.2.1: register, type, SHA-1 digest, size.
+    let kind = word(4)?;
+    let known = kind <= 0x20 || (0x8000_0000..=0x8000_00ff).contains(&kind);
+    if word(0)? <= 23 && known && word(28).is_some() {
+        // Only a TD's log has SHA-384 digests and no others.
+        let sha384_only =
+            bytes.get(32..47) == Some(b"Spec ID Event03") && word(56) == Some(1) && word(60).map(|id| id & 0xffff) == Some(12);
+        return Some(if sha384_only { Item::Ccel(bytes) } else { Item::EventLog(bytes) });
+    }
+    matches!(bytes.len(), 256 | 384 | 512).then_some(Item::RawSignature(bytes))
+}

@@ -1,0 +1,17 @@
+//! X.509 as hardware makers write it: paths to a root that somebody configured, and revocation lists.
+//!
+//! RFC 5280, 6.1. Makers mark extensions critical that the TLS stack's path building refuses, sign with RSASSA-PSS, and pin by key rather
+//! than by name; each evidence kind says in its [`Profile`] what its maker's certificates may have. Nothing here reads a clock: time is
+//! an argument.
+
+mod crl;
+mod path;
+mod roots;
+mod signature;
+#[cfg(test)]
+mod tests;
+
+pub use crl::{Crl, CrlError};
+pub use path::{Path, PathError, Profile, find_path, parse};
+pub use roots::{Anchor, EvidenceKind, RootError, Roots};
+pub use signature::signed_by;

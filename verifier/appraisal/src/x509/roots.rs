@@ -1,0 +1,211 @@
+//! Roots: whom somebody decided to believe, for which evidence, and how far.
+
+use super::path::parse;
+use crate::claims::RootKind;
+use podseal_protocol::Digest;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The maker's PKI that a root stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceKind {
+    /// AMD SEV-SNP reports.
+    Snp,
+    /// Intel TDX quotes and their collateral.
+    Tdx,
+    /// AWS Nitro enclaves' documents, and `NitroTPM`'s.
+    Nitro,
+    /// TPM makers' endorsement keys, and the attestation keys that clouds certify.
+    Tpm,
+}
+
+impl EvidenceKind {
+    /// The word in root files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Snp => "snp",
+            Self::Tdx => "tdx",
+            Self::Nitro => "nitro",
+            Self::Tpm => "tpm",
+        }
+    }
+}
+
+/// A trust anchor (RFC 5280, 6.1.1 d). Configuring it says that it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// Name in receipts, `explain` and reports.
+    pub name: String,
+    /// The most that it can vouch for.
+    pub kind: RootKind,
+    /// SHA-256 of its `SubjectPublicKeyInfo`.
+    pub key: Digest,
+    /// What it vouches for; everything that fits where empty.
+    evidence: Vec<EvidenceKind>,
+    certified: Option<Certified>,
+}
+
+/// Name and key out of the root's certificate; its dates don't count, since whoever configures the certificate trusts the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Certified {
+    /// Distinguished name, DER.
+    pub(super) subject: Vec<u8>,
+    /// `SubjectPublicKeyInfo`, DER.
+    pub(super) spki: Vec<u8>,
+}
+
+/// Why a root cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RootError {
+    /// The certificate does not parse.
+    #[error("root {name}: the bytes are no X.509 certificate in DER; export it again from the maker's site")]
+    Certificate {
+        /// Configured name.
+        name: String,
+    },
+    /// The certificate limits the names under it, which path validation here does not carry out.
+    #[error("root {name} has name constraints, which are not supported; configure the intermediate below it as the root")]
+    NameConstraints {
+        /// Configured name.
+        name: String,
+    },
+    /// The file does not say what a root file says.
+    #[error("root {name}: {reason}; see policies/roots for the form")]
+    File {
+        /// Name of the file.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two roots have one key: which name and kind would hold?
+    #[error("roots {first} and {second} have the same key; keep one of them")]
+    SameKey {
+        /// Configured name.
+        first: String,
+        /// Configured name.
+        second: String,
+    },
+}
+
+impl Anchor {
+    /// A root given as its certificate (DER), for everything that it fits.
+    ///
+    /// # Errors
+    /// [`RootError::Certificate`], [`RootError::NameConstraints`].
+    pub fn of_certificate(name: String, kind: RootKind, certificate: &[u8]) -> Result<Self, RootError> {
+        let Some(parsed) = parse(certificate) else { return Err(RootError::Certificate { name }) };
+        if !matches!(parsed.name_constraints(), Ok(None)) {
+            return Err(RootError::NameConstraints { name });
+        }
+        let (subject, spki) = (parsed.subject().as_raw().to_vec(), parsed.public_key().raw.to_vec());
+        Ok(Self { name, kind, key: Digest::of(&spki), evidence: Vec::new(), certified: Some(Certified { subject, spki }) })
+    }
+
+    pub(super) fn certified(&self) -> Option<&Certified> {
+        self.certified.as_ref()
+    }
+
+    fn fits(&self, evidence: EvidenceKind) -> bool {
+        self.evidence.is_empty() || self.evidence.contains(&evidence)
+    }
+}
+
+/// The files of `policies/roots`.
+const SHIPPED: &[(&str, &str)] = &[
+    ("amd-sev.toml", include_str!("../../../../policies/roots/amd-sev.toml")),
+    ("aws-nitro.toml", include_str!("../../../../policies/roots/aws-nitro.toml")),
+    ("intel-sgx.toml", include_str!("../../../../policies/roots/intel-sgx.toml")),
+    ("tpm-amd.toml", include_str!("../../../../policies/roots/tpm-amd.toml")),
+    ("tpm-google.toml", include_str!("../../../../policies/roots/tpm-google.toml")),
+    ("tpm-infineon.toml", include_str!("../../../../policies/roots/tpm-infineon.toml")),
+    ("tpm-intel.toml", include_str!("../../../../policies/roots/tpm-intel.toml")),
+    ("tpm-microsoft.toml", include_str!("../../../../policies/roots/tpm-microsoft.toml")),
+    ("tpm-nsing.toml", include_str!("../../../../policies/roots/tpm-nsing.toml")),
+    ("tpm-nuvoton.toml", include_str!("../../../../policies/roots/tpm-nuvoton.toml")),
+    ("tpm-stmicro.toml", include_str!("../../../../policies/roots/tpm-stmicro.toml")),
+];
+
+/// The roots in force.
+#[derive(Debug, Clone, Default)]
+pub struct Roots {
+    anchors: Vec<Anchor>,
+}
+
+impl Roots {
+    /// The roots of hardware makers that come with the program: `policies/roots` as it was when this was built.
+    #[must_use]
+    pub fn shipped() -> Self {
+        let files = SHIPPED.iter().flat_map(|(name, toml)| Self::of_file(name, toml).unwrap_or_default());
+        Self::new(files.collect()).unwrap_or_default()
+    }
+
+    /// The anchors that a file of the form of `policies/roots` names: keys by their digest, what each is for, and how far it is believed.
+    ///
+    /// # Errors
+    /// [`RootError::File`].
+    pub fn of_file(name: &str, toml: &str) -> Result<Vec<Anchor>, RootError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            root: Vec<Entry>,
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Entry {
+            name: String,
+            evidence: Vec<EvidenceKind>,
+            kind: String,
+            key_sha256: String,
+        }
+        let refused = |reason: String| RootError::File { name: name.to_owned(), reason };
+        let file: File = toml::from_str(toml).map_err(|error| refused(error.message().to_owned()))?;
+        let anchor = |root: Entry| {
+            let key = Digest::from_hex(&root.key_sha256).ok_or_else(|| refused("key_sha256 is not 64 hexadecimal digits".to_owned()))?;
+            let kind = RootKind::parse(&root.kind).ok_or_else(|| refused("kind is neither production nor test".to_owned()))?;
+            if root.evidence.is_empty() {
+                return Err(refused("evidence is empty".to_owned()));
+            }
+            Ok(Anchor { name: root.name, kind, key, evidence: root.evidence, certified: None })
+        };
+        file.root.into_iter().map(anchor).collect()
+    }
+
+    /// These roots and no others. Without any, nothing passes.
+    ///
+    /// # Errors
+    /// [`RootError::SameKey`].
+    pub fn new(anchors: Vec<Anchor>) -> Result<Self, RootError> {
+        for (place, anchor) in anchors.iter().enumerate() {
+            if let Some(first) = anchors.iter().take(place).find(|other| other.key == anchor.key) {
+                return Err(RootError::SameKey { first: first.name.clone(), second: anchor.name.clone() });
+            }
+        }
+        Ok(Self { anchors })
+    }
+
+    /// The roots that vouch for this kind of evidence.
+    pub fn for_kind(&self, evidence: EvidenceKind) -> impl Iterator<Item = &Anchor> + Clone {
+        self.anchors.iter().filter(move |anchor| anchor.fits(evidence))
+    }
+
+    /// Every root.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Anchor> + Clone {
+        self.anchors.iter()
+    }
+
+    /// What would pass for this kind, for the operator.
+    #[must_use]
+    pub fn wanted(&self, evidence: EvidenceKind) -> String {
+        wanted(self.for_kind(evidence))
+    }
+}
+
+/// What would pass, for the operator.
+pub(crate) fn wanted<'r>(anchors: impl Iterator<Item = &'r Anchor>) -> String {
+    match anchors.map(|anchor| anchor.name.as_str()).collect::<Vec<_>>().as_slice() {
+        [] => "a path to a configured root (none is)".to_owned(),
+        names => format!("a path to {}", names.join(" or ")),
+    }
+}
