@@ -207,12 +207,6 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     if matches!(half(0), Some(3..=5)) && matches!(half(2), Some(2 | 3)) && matches!(word(4), Some(0 | 0x81)) {
         return one(Item::TdxQuote(bytes));
     }
-    // ABI 1.55, table 22: the length, or version and signature algorithm where more follows.
-    if let Some((report, table)) = bytes.split_at_checked(0x4a0)
-        && (table.is_empty() || (matches!(word(0), Some(2..=5)) && word(0x34) == Some(1)))
-    {
-        return one(Item::SnpReport { report, table });
-    }
     if matches!(bytes, [0x84, ..] | [0xd2, 0x84, ..]) {
         return cose(bytes);
     }
@@ -220,6 +214,12 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
         && let Some(item) = der_item(Cow::Borrowed(bytes))
     {
         return one(item);
+    }
+    // ABI 1.55, table 22: the length, or version and signature algorithm where more follows.
+    if let Some((report, table)) = bytes.split_at_checked(0x4a0)
+        && ((table.is_empty() && matches!(word(0), Some(1..=16))) || (matches!(word(0), Some(2..=5)) && word(0x34) == Some(1)))
+    {
+        return one(Item::SnpReport { report, table });
     }
     tpm_structure(bytes).or_else(|| log(bytes)).map_or(Recognised::Unknown, one)
 }

@@ -203,11 +203,11 @@ pub fn appraise_ek(
     matches.then_some(EkIdentity { hash, public, certificate })
 }
 
-fn has_ek_usage(certificate: &X509Certificate<'_>) -> bool {
+pub(crate) fn has_ek_usage(certificate: &X509Certificate<'_>) -> bool {
     matches!(certificate.extended_key_usage(), Ok(Some(usage)) if usage.value.other.contains(&EK_CERTIFICATE))
 }
 
-fn usages(certificate: &X509Certificate<'_>) -> String {
+pub(crate) fn usages(certificate: &X509Certificate<'_>) -> String {
     match certificate.extended_key_usage() {
         Ok(Some(usage)) if !usage.value.other.is_empty() => usage.value.other.iter().map(Oid::to_id_string).collect::<Vec<_>>().join(", "),
         Ok(Some(_)) => "general key usages only".to_owned(),
