@@ -7,6 +7,7 @@
 mod crl;
 mod name;
 mod path;
+pub mod pem;
 mod roots;
 mod signature;
 #[cfg(test)]

@@ -6,8 +6,6 @@ use super::pcrs::Pcrs;
 use crate::tpm::buffer::unwrap_tpm2b;
 use crate::tpm::structures::{Public, Signature};
 use crate::{hex, json, tpm, x509};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -110,18 +108,14 @@ fn one(item: Item<'_>) -> Recognised<'_> {
     Recognised::Items(vec![item])
 }
 
-/// RFC 7468: every block, text around them ignored.
+/// Every block; a label that says what the bytes are not is a lie.
 fn pem(text: &str) -> Recognised<'_> {
+    let blocks = match x509::pem::blocks(text) {
+        Ok(blocks) => blocks,
+        Err(error) => return Recognised::Malformed(error.to_string()),
+    };
     let mut items = Vec::new();
-    for block in text.split("-----BEGIN ").skip(1) {
-        let Some(((label, body), _)) = block.split_once("-----END ").and_then(|(block, end)| Some((block.split_once("-----")?, end)))
-        else {
-            return Recognised::Malformed("a PEM block has no end".to_owned());
-        };
-        let body = body.chars().filter(|character| !character.is_ascii_whitespace()).collect::<String>();
-        let Ok(der) = STANDARD.decode(body) else {
-            return Recognised::Malformed("the base64 of a PEM block is broken".to_owned());
-        };
+    for (label, der) in blocks {
         match (label, der_item(Cow::Owned(der))) {
             ("CERTIFICATE", Some(item @ Item::Certificate(_)))
             | ("X509 CRL", Some(item @ Item::Crl(_)))

@@ -1,6 +1,7 @@
 //! Roots: whom somebody decided to believe, for which evidence, and how far.
 
 use super::path::parse;
+use super::pem::{self, PemError};
 use crate::claims::RootKind;
 use podseal_protocol::Digest;
 use serde::Deserialize;
@@ -141,6 +142,31 @@ impl Roots {
         Self::new(files.collect()).unwrap_or_default()
     }
 
+    /// The roots of a folder: files of the form of `policies/roots` (`*.toml`), and certificates in PEM, which count as test roots for
+    /// everything that they fit. Other files are none.
+    ///
+    /// # Errors
+    /// [`RootError`] for the first file that is not what its name says.
+    pub fn of_folder(files: &[(String, Vec<u8>)]) -> Result<Self, RootError> {
+        let mut anchors = Vec::new();
+        for (name, bytes) in files {
+            let text = String::from_utf8_lossy(bytes);
+            if name.ends_with(".toml") {
+                anchors.extend(Self::of_file(name, &text)?);
+            } else if text.contains("-----BEGIN CERTIFICATE-----") {
+                let refused = |error: PemError| RootError::File { name: name.clone(), reason: error.to_string() };
+                for (_, der) in pem::blocks(&text).map_err(refused)?.into_iter().filter(|(label, _)| *label == "CERTIFICATE") {
+                    let anchor = Anchor::of_certificate(name.clone(), RootKind::Test, &der)?;
+                    // The same root in two files is one.
+                    if anchors.iter().all(|other: &Anchor| other.key != anchor.key) {
+                        anchors.push(anchor);
+                    }
+                }
+            }
+        }
+        Self::new(anchors)
+    }
+
     /// The anchors that a file of the form of `policies/roots` names: keys by their digest, what each is for, and how far it is believed.
     ///
     /// # Errors
@@ -190,22 +216,12 @@ impl Roots {
         self.anchors.iter().filter(move |anchor| anchor.fits(evidence))
     }
 
-    /// Every root.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Anchor> + Clone {
-        self.anchors.iter()
-    }
-
     /// What would pass for this kind, for the operator.
     #[must_use]
     pub fn wanted(&self, evidence: EvidenceKind) -> String {
-        wanted(self.for_kind(evidence))
-    }
-}
-
-/// What would pass, for the operator.
-pub(crate) fn wanted<'r>(anchors: impl Iterator<Item = &'r Anchor>) -> String {
-    match anchors.map(|anchor| anchor.name.as_str()).collect::<Vec<_>>().as_slice() {
-        [] => "a path to a configured root (none is)".to_owned(),
-        names => format!("a path to {}", names.join(" or ")),
+        match self.for_kind(evidence).map(|anchor| anchor.name.as_str()).collect::<Vec<_>>().as_slice() {
+            [] => "a path to a configured root (none is)".to_owned(),
+            names => format!("a path to {}", names.join(" or ")),
+        }
     }
 }
