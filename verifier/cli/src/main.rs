@@ -75,7 +75,7 @@ enum Commands {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::from_arg_matches(&command().get_matches()) {
+    let arguments = match command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
