@@ -1,6 +1,7 @@
 //! The deciders. Evidence, endorsements, reference values and time come in as arguments; an appraisal goes out. Nothing here waits.
 
 pub mod appraiser;
+pub mod azure;
 pub mod batch;
 mod calendar;
 mod challenge;

@@ -5,6 +5,7 @@
 //! an argument.
 
 mod crl;
+mod der;
 mod name;
 mod path;
 pub mod pem;

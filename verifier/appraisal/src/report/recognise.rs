@@ -5,11 +5,11 @@ use super::parts::Item;
 use super::pcrs::Pcrs;
 use crate::tpm::buffer::unwrap_tpm2b;
 use crate::tpm::structures::{Public, Signature};
-use crate::{hex, json, tpm, x509};
+use crate::{azure, hex, json, tpm, x509};
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// The names that decide where content cannot: by `*`, any text. A file of such a name that is not what the name says is malformed.
@@ -90,7 +90,7 @@ fn textual(text: &str) -> Recognised<'_> {
         return pem(trimmed);
     }
     if trimmed.starts_with('{') {
-        return object(trimmed);
+        return object(text);
     }
     if is_jwt(trimmed) {
         return one(Item::Jwt(trimmed));
@@ -134,7 +134,7 @@ fn der_item(der: Cow<'_, [u8]>) -> Option<Item<'_>> {
     };
     if x509::parse(&der).is_some() {
         Some(Item::Certificate(der))
-    } else if matches!(CertificateRevocationList::from_der(&der), Ok((rest, _)) if rest.is_empty()) {
+    } else if x509::Crl::parse(&der).is_ok() {
         Some(Item::Crl(der))
     } else if matches!(SubjectPublicKeyInfo::from_der(&der), Ok((rest, _)) if rest.is_empty()) {
         Some(Item::PublicKey(der))
@@ -190,6 +190,9 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     let half = |at: usize| bytes.get(at..at + 2).and_then(|half| half.try_into().ok()).map(u16::from_le_bytes);
     if bytes.starts_with(b"HCLA") {
         return one(Item::HclReport(bytes));
+    }
+    if let Some(document) = azure::runtime_data_of(bytes) {
+        return one(Item::RuntimeData(document));
     }
     if bytes.starts_with(b"CCEL") {
         return one(Item::CcelTable(bytes));

@@ -1,5 +1,6 @@
 //! Certificate revocation lists (RFC 5280, 5).
 
+use super::der::is_signed_object;
 use super::signature::signed_by;
 use thiserror::Error;
 use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate};
@@ -41,7 +42,7 @@ impl<'a> Crl<'a> {
     /// [`CrlError::NotAList`].
     pub fn parse(der: &'a [u8]) -> Result<Self, CrlError> {
         match CertificateRevocationList::from_der(der) {
-            Ok((rest, list)) if rest.is_empty() => Ok(Self { list }),
+            Ok((rest, list)) if rest.is_empty() && is_signed_object(der) => Ok(Self { list }),
             _ => Err(CrlError::NotAList),
         }
     }
@@ -57,9 +58,8 @@ impl<'a> Crl<'a> {
     /// # Errors
     /// [`CrlError::Signature`], [`CrlError::Validity`].
     pub fn verify(&self, authority: &X509Certificate<'_>, now: u64) -> Result<(), CrlError> {
-        let (outside, inside) = (&self.list.signature_algorithm, &self.list.tbs_cert_list.signature);
         let (signed, signature) = (self.list.tbs_cert_list.as_ref(), self.list.signature_value.as_ref());
-        let holds = self.is_of(authority) && outside == inside && signed_by(authority.public_key().raw, outside, signed, signature);
+        let holds = self.is_of(authority) && signed_by(authority.public_key().raw, &self.list.signature_algorithm, signed, signature);
         let issuer = || self.list.issuer().to_string();
         if !holds {
             return Err(CrlError::Signature { issuer: issuer() });

@@ -65,6 +65,11 @@ impl<'a> Signed<'a> {
         self.selections.iter().filter_map(|one| Some((HashAlgorithm::from_id(one.bank)?, PcrSet::from_mask(one.mask)?)))
     }
 
+    /// What the quote answers.
+    pub(in crate::report) fn extra_data(&self) -> &'a [u8] {
+        self.parsed.extra_data
+    }
+
     /// Tells what the quote says.
     pub(in crate::report) fn tell(&self, findings: &mut Findings) {
         let Attest { qualified_signer, extra_data, clock, firmware_version, .. } = &self.parsed;
