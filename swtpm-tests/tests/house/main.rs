@@ -6,7 +6,7 @@
 
 mod documents;
 mod promises;
-mod reasons;
+mod checks;
 mod shape;
 mod sources;
 mod walls;
