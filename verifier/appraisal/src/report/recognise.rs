@@ -3,12 +3,14 @@
 use super::Document;
 use super::parts::Item;
 use super::pcrs::Pcrs;
+use crate::json::Text;
 use crate::tpm::buffer::unwrap_tpm2b;
 use crate::tpm::structures::{Public, Signature};
-use crate::{azure, hex, json, tpm, x509};
-use serde::de::IgnoredAny;
+use crate::{azure, hex, tpm, x509};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -146,10 +148,10 @@ fn der_item(der: Cow<'_, [u8]>) -> Option<Item<'_>> {
 /// A JSON object, by its members. Which of two equal members counts, the room that reads it decides: by refusing both.
 fn object(text: &str) -> Recognised<'_> {
     let bytes = text.as_bytes();
-    let Ok(members) = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text) else {
+    let Ok(Members(found)) = serde_json::from_str::<Members>(text) else {
         return Recognised::Unknown;
     };
-    let has = |name: &str| members.contains_key(name);
+    let has = |name: &str| found.contains(&name);
     if has("tcbInfo") {
         one(Item::TcbInfo(bytes))
     } else if has("enclaveIdentity") {
@@ -160,14 +162,37 @@ fn object(text: &str) -> Recognised<'_> {
         one(Item::Keyring(bytes))
     } else if has("keys") && has("vm-configuration") {
         one(Item::RuntimeData(bytes))
-    } else if let Some(pcrs) = Pcrs::parse(bytes) {
-        one(Item::Pcrs(pcrs))
     } else if ["eat_nonce", "eat_profile", "ueid", "submods"].iter().any(|name| has(name)) {
         one(Item::EatClaims(bytes))
-    } else if json::parse::<IgnoredAny>(bytes).is_err() {
-        Recognised::Malformed("the JSON is broken".to_owned())
     } else {
-        Recognised::Unknown
+        Pcrs::parse(bytes).map_or(Recognised::Unknown, |pcrs| one(Item::Pcrs(pcrs)))
+    }
+}
+
+/// Which of the members that tell something an object has.
+struct Members(BTreeSet<&'static str>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const TELLING: [&str; 10] =
+            ["tcbInfo", "enclaveIdentity", "kty", "pubkeys", "keys", "vm-configuration", "eat_nonce", "eat_profile", "ueid", "submods"];
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut found = BTreeSet::new();
+                while let Some((name, IgnoredAny)) = map.next_entry::<Text<'de>, IgnoredAny>()? {
+                    found.extend(TELLING.iter().find(|telling| **telling == &*name));
+                }
+                Ok(Members(found))
+            }
+        }
+        deserializer.deserialize_map(Names)
     }
 }
 
