@@ -5,6 +5,7 @@
 //! an argument.
 
 mod crl;
+mod name;
 mod path;
 mod roots;
 mod signature;
@@ -12,6 +13,7 @@ mod signature;
 mod tests;
 
 pub use crl::{Crl, CrlError};
+pub(crate) use name::rfc4514;
 pub use path::{Path, PathError, Profile, find_path, parse};
 pub use roots::{Anchor, EvidenceKind, RootError, Roots};
 pub use signature::signed_by;
