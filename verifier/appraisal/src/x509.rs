@@ -15,7 +15,7 @@ mod signature;
 mod tests;
 
 pub use crl::{Crl, CrlError};
-pub use name::name;
+pub(crate) use name::rfc4514;
 pub use path::{Path, PathError, Profile, find_path, parse};
 pub use roots::{Anchor, EvidenceKind, RootError, Roots};
 pub use signature::signed_by;

@@ -62,8 +62,8 @@ fn tell(leaf: &X509Certificate<'_>, all: &[X509Certificate<'_>], findings: &mut 
         u64::try_from(time.timestamp()).ok().and_then(calendar::from_unix).map_or(Value::Null, |time| Value::from(time.to_string()))
     };
     findings.claim("key", key(leaf));
-    findings.claim("subject", x509::name(leaf.subject()));
-    findings.claim("issuer", x509::name(leaf.issuer()));
+    findings.claim("subject", x509::rfc4514(leaf.subject()));
+    findings.claim("issuer", x509::rfc4514(leaf.issuer()));
     findings.claim("not_before", time(leaf.validity().not_before));
     findings.claim("not_after", time(leaf.validity().not_after));
     findings.claim("serial", leaf.serial.to_str_radix(16));
@@ -79,7 +79,7 @@ fn tell(leaf: &X509Certificate<'_>, all: &[X509Certificate<'_>], findings: &mut 
         }
         chain.push(issuer);
     }
-    findings.claim("chain", chain.iter().map(|one| x509::name(one.subject())).collect::<Value>());
+    findings.claim("chain", chain.iter().map(|one| x509::rfc4514(one.subject())).collect::<Value>());
     if let Some(last) = chain.last().filter(|last| last.subject().as_raw() == last.issuer().as_raw()) {
         findings.claim("root_sha256", Digest::of(last.as_raw()).to_string());
     }
@@ -104,7 +104,7 @@ fn tcg_names(certificate: &X509Certificate<'_>) -> Value {
         _ => None,
     });
     let texts = names.flatten().filter_map(|name| match name {
-        GeneralName::DirectoryName(name) => Some(format!("'{}'", x509::name(name))),
+        GeneralName::DirectoryName(name) => Some(format!("'{}'", x509::rfc4514(name))),
         _ => None,
     });
     Value::from(format!("[{}]", texts.collect::<Vec<_>>().join(", ")))

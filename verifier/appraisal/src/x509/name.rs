@@ -1,51 +1,37 @@
-//! Distinguished names as text (RFC 4514).
+//! Distinguished names as text.
 
-use x509_parser::der_parser::Oid;
-use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+use x509_parser::objects::{oid_registry, oid2abbrev};
+use x509_parser::x509::X509Name;
 
-/// The types that have a short name there (section 3), by their object identifier.
-const SHORT: [(&str, &str); 9] = [
-    ("2.5.4.3", "CN"),
-    ("2.5.4.7", "L"),
-    ("2.5.4.8", "ST"),
-    ("2.5.4.10", "O"),
-    ("2.5.4.11", "OU"),
-    ("2.5.4.6", "C"),
-    ("2.5.4.9", "STREET"),
-    ("0.9.2342.19200300.100.1.25", "DC"),
-    ("0.9.2342.19200300.100.1.1", "UID"),
-];
-
-/// The name in the order of RFC 4514, 2.1: the last part first. A value that is no text shows as `?`.
-#[must_use]
-pub fn name(name: &X509Name<'_>) -> String {
-    let mut parts = name.iter_rdn().map(|rdn| rdn.iter().map(attribute).collect::<Vec<_>>().join("+")).collect::<Vec<_>>();
-    parts.reverse();
-    parts.join(",")
+/// The name by RFC 4514: the last part first, what has a meaning in the form escaped.
+pub(crate) fn rfc4514(name: &X509Name<'_>) -> String {
+    let mut parts = name.iter_rdn().map(|part| {
+        let attributes = part.iter().map(|attribute| {
+            let oid = attribute.attr_type();
+            let label = oid2abbrev(oid, oid_registry()).map_or_else(|_| oid.to_id_string(), ToOwned::to_owned);
+            format!("{label}={}", attribute.as_str().map_or_else(|_| encoded(attribute.as_slice()), escaped))
+        });
+        attributes.collect::<Vec<_>>().join("+")
+    });
+    let mut reversed = parts.by_ref().collect::<Vec<_>>();
+    reversed.reverse();
+    reversed.join(",")
 }
 
-fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
-    let kind: &Oid<'_> = attribute.attr_type();
-    let identifier = kind.to_id_string();
-    let short = SHORT.iter().find(|(oid, _)| *oid == identifier).map_or(identifier.as_str(), |(_, short)| *short);
-    format!("{short}={}", escaped(attribute.as_str().unwrap_or("?")))
+/// 2.4: a value that is no text.
+fn encoded(value: &[u8]) -> String {
+    format!("#{}", crate::hex::encode(value))
 }
 
-/// RFC 4514, 2.4.
-fn escaped(value: &str) -> String {
-    let last = value.chars().count().saturating_sub(1);
-    let mut out = String::with_capacity(value.len());
-    for (place, character) in value.chars().enumerate() {
-        let special = matches!(character, '"' | '+' | ',' | ';' | '<' | '>' | '\\');
-        let at_an_end = (place == 0 && matches!(character, ' ' | '#')) || (place == last && character == ' ');
-        if character == '\0' {
-            out.push_str("\\00");
-            continue;
-        }
-        if special || at_an_end {
-            out.push('\\');
-        }
-        out.push(character);
-    }
-    out
+/// 2.4: a value that is text.
+fn escaped(text: &str) -> String {
+    let last = text.chars().count().saturating_sub(1);
+    let each = text.chars().enumerate().map(|(place, character)| match character {
+        '"' | '+' | ',' | ';' | '<' | '>' | '\\' => format!("\\{character}"),
+        ' ' if place == 0 || place == last => "\\ ".to_owned(),
+        '#' if place == 0 => "\\#".to_owned(),
+        '\0' => "\\00".to_owned(),
+        other => other.to_string(),
+    });
+    each.collect()
 }
