@@ -17,7 +17,7 @@ pub use rules::{POLICY_RULES, RULES};
 
 use crate::check::Checks;
 use crate::hex::encode as hex;
-use crate::x509::{self, Anchor, EvidenceKind, Path, Profile, Roots, find_path};
+use crate::x509::{self, Anchor, EvidenceKind, Path, Profile, Roots};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use coset::{Header, iana};
 use podseal_protocol::Digest;
@@ -124,8 +124,7 @@ fn chain_holds<'r>(
     let strangers = expected.beside.iter().filter(|certificate| !known(certificate)).cloned().collect::<Vec<_>>();
     let path = bundle.ok_or_else(|| "a certificate of the bundle is no X.509 certificate in DER".to_owned()).and_then(|bundle| {
         let others = bundle.iter().chain(&strangers).cloned().collect::<Vec<_>>();
-        let anchors = expected.roots.for_kind(EvidenceKind::Nitro);
-        let path = find_path(leaf, &others, anchors, &PROFILE, expected.now).map_err(|error| error.to_string())?;
+        let path = expected.roots.path(EvidenceKind::Nitro, leaf, &others, &PROFILE, expected.now).map_err(|error| error.to_string())?;
         if is_in_order(&path, &bundle) { Ok(path) } else { Err("the bundle is not the path, root first".to_owned()) }
     });
     let found = path.as_ref().map_or_else(Clone::clone, |path| format!("a path to {}", path.anchor.name));

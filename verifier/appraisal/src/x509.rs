@@ -6,6 +6,7 @@
 
 mod crl;
 mod der;
+mod kept;
 mod name;
 mod path;
 pub mod pem;

@@ -33,8 +33,7 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
     };
     tell(leaf, &certificates, findings);
     findings.authenticity.record(&EK_USAGE, has_ek_usage(leaf), "extended key usage 2.23.133.8.1", usages(leaf));
-    let anchors = settings.roots.for_kind(EvidenceKind::Tpm);
-    let path = x509::find_path(leaf, &certificates, anchors, &PROFILE, settings.now);
+    let path = settings.roots.path(EvidenceKind::Tpm, leaf, &certificates, &PROFILE, settings.now);
     let issued = certificates.iter().any(|one| one.subject().as_raw() == leaf.issuer().as_raw());
     if path.is_err() && !issued && is_valid(leaf, settings.now) {
         return findings.missing("chain", "the certificates of the maker's authorities, up to its root");

@@ -166,7 +166,7 @@ pub fn appraise_certificate(
     let usage = checks.record(&EK_USAGE, parsed.as_ref().is_some_and(has_ek_usage), "extended key usage 2.23.133.8.1", usage);
     let others = intermediates.iter().map(|der| x509::parse(der)).collect::<Option<Vec<_>>>().ok_or(PathError::IssuerNotACertificate);
     let path = match (parsed.as_ref(), &others) {
-        (Some(leaf), Ok(others)) => x509::find_path(leaf, others, roots.anchors(), &PROFILE, now).map(|path| (leaf, path.anchor)),
+        (Some(leaf), Ok(others)) => roots.path(leaf, others, now).map(|path| (leaf, path.anchor)),
         (Some(_), Err(error)) => Err(error.clone()),
         (None, _) => Err(PathError::NotACertificate),
     };

@@ -1,11 +1,13 @@
 //! Roots: whom somebody decided to believe, for which evidence, and how far.
 
-use super::path::parse;
+use super::kept::{self, KeptPaths};
+use super::path::{Path, PathError, Profile, find_path, parse};
 use super::pem::{self, PemError};
 use crate::claims::RootKind;
 use podseal_protocol::Digest;
 use serde::Deserialize;
 use thiserror::Error;
+use x509_parser::prelude::X509Certificate;
 
 /// The maker's PKI that a root stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -132,6 +134,7 @@ const SHIPPED: &[(&str, &str)] = &[
 #[derive(Debug, Clone, Default)]
 pub struct Roots {
     anchors: Vec<Anchor>,
+    kept: KeptPaths,
 }
 
 impl Roots {
@@ -208,12 +211,34 @@ impl Roots {
                 return Err(RootError::SameKey { first: first.name.clone(), second: anchor.name.clone() });
             }
         }
-        Ok(Self { anchors })
+        Ok(Self { anchors, kept: KeptPaths::default() })
     }
 
     /// The roots that vouch for this kind of evidence.
     pub fn for_kind(&self, evidence: EvidenceKind) -> impl Iterator<Item = &Anchor> + Clone {
         self.anchors.iter().filter(move |anchor| anchor.fits(evidence))
+    }
+
+    /// The path from `leaf` to one of the roots for `evidence`, as [`find_path`] has it; one that was found before under the same
+    /// certificates is not looked for again.
+    ///
+    /// # Errors
+    /// [`PathError`].
+    pub fn path(
+        &self,
+        evidence: EvidenceKind,
+        leaf: &X509Certificate<'_>,
+        others: &[X509Certificate<'_>],
+        profile: &Profile,
+        now: u64,
+    ) -> Result<Path<'_>, PathError> {
+        let key = kept::key(&format!("{} {}", evidence.as_str(), profile.purpose), leaf, others);
+        if let Some(path) = self.kept.get(&key, self.for_kind(evidence), now) {
+            return Ok(path);
+        }
+        let path = find_path(leaf, others, self.for_kind(evidence), profile, now)?;
+        self.kept.keep(key, &path, leaf, others);
+        Ok(path)
     }
 
     /// What would pass for this kind, for the operator.

@@ -9,7 +9,7 @@ use crate::tpm::ak::{AK_FIXED_PARENT, AK_FIXED_TPM, AK_NOT_DECRYPT, AK_RESTRICTE
 use crate::tpm::ek::PROFILE;
 use crate::tpm::signer::Signer;
 use crate::tpm::structures::{Attest, Attested, Attributes, KeyParameters, Public, Signature};
-use crate::x509::{self, EvidenceKind};
+use crate::x509::EvidenceKind;
 use serde_json::json;
 use x509_parser::prelude::X509Certificate;
 
@@ -96,14 +96,13 @@ fn attributes(public: &Public<'_>, findings: &mut Findings) {
 /// nobody sent, says nothing about this key.
 fn certificate(parts: &Parts<'_>, key: Option<&Signer>, settings: &Settings<'_>, findings: &mut Findings) -> Option<Signer> {
     let certificates = parts.certificates();
-    let anchors = settings.roots.for_kind(EvidenceKind::Tpm);
     let is_authority = |one: &&X509Certificate<'_>| one.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
     let leaf = certificates.iter().find(|one| !is_authority(one) && key.is_none_or(|key| one.public_key().raw == key.spki()));
     if certificates.len() < 2 && (key.is_some() || leaf.is_none()) {
         return None;
     }
     let path = leaf.ok_or_else(|| "none of the certificates is this key's".to_owned()).and_then(|leaf| {
-        let path = x509::find_path(leaf, &certificates, anchors, &PROFILE, settings.now);
+        let path = settings.roots.path(EvidenceKind::Tpm, leaf, &certificates, &PROFILE, settings.now);
         path.map(|path| (leaf, path.anchor)).map_err(|error| error.to_string())
     });
     let found = path.as_ref().map_or_else(Clone::clone, |(_, anchor)| format!("a path to {}", anchor.name));
