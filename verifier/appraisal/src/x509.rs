@@ -11,7 +11,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use crl::{Crl, CrlError};
-pub use path::{Path, PathError, Profile, find_path, parse};
+pub use crl::{Crl, CrlError, Issuer};
+pub use path::{Path, PathError, Profile, find_path, is_signed, parse};
 pub use roots::{Anchor, EvidenceKind, RootError, Roots};
 pub use signature::signed_by;

@@ -101,6 +101,16 @@ pub fn parse(certificate: &[u8]) -> Option<X509Certificate<'_>> {
     X509Certificate::from_der(certificate).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed)
 }
 
+/// Whether the key `spki` (`SubjectPublicKeyInfo`, DER) signed a certificate: its bytes as they came, in the algorithm that is also inside
+/// of them (RFC 5280, 4.1.1.2).
+#[must_use]
+pub fn is_signed(certificate: &X509Certificate<'_>, spki: &[u8]) -> bool {
+    let (outside, inside) = (&certificate.signature_algorithm, &certificate.tbs_certificate.signature);
+    let signature = &certificate.signature_value;
+    let whole = signature.unused_bits == 0 && outside == inside;
+    whole && signed_by(spki, outside, certificate.tbs_certificate.as_ref(), signature.as_ref())
+}
+
 /// The path from `leaf` to one of `anchors` at `now` (seconds since the Unix epoch), over certificates of `others`.
 ///
 /// An anchor that is pinned by its key alone needs its certificate among `others`: one that has this key, signed itself and is valid.
@@ -194,11 +204,10 @@ impl<'r, I: Iterator<Item = &'r Anchor> + Clone> Search<'_, '_, I> {
         }
     }
 
-    /// RFC 5280, 6.1.3 a 1: the signature over the bytes as they came, in the algorithm that is also inside of them (4.1.1.2).
+    /// RFC 5280, 6.1.3 a 1.
     fn verifies(&mut self, spki: &[u8], certificate: &X509Certificate<'_>) -> Result<bool, PathError> {
         self.signatures = self.signatures.checked_sub(1).ok_or(PathError::TooMuchWork)?;
-        let (outside, inside) = (&certificate.signature_algorithm, &certificate.tbs_certificate.signature);
-        Ok(outside == inside && signed_by(spki, outside, certificate.tbs_certificate.as_ref(), certificate.signature_value.as_ref()))
+        Ok(is_signed(certificate, spki))
     }
 
     /// RFC 5280, 6.1.4 g, k, m, n: an issuer's own limits.

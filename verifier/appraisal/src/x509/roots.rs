@@ -1,5 +1,6 @@
 //! Roots: whom somebody decided to believe, for which evidence, and how far.
 
+use super::crl::Issuer;
 use super::path::parse;
 use crate::claims::RootKind;
 use podseal_protocol::Digest;
@@ -105,6 +106,12 @@ impl Anchor {
 
     pub(super) fn certified(&self) -> Option<&Certified> {
         self.certified.as_ref()
+    }
+
+    /// Name and key out of the root's certificate; `None` where it is pinned by its key alone, so that its certificate has to come along.
+    #[must_use]
+    pub fn issuer(&self) -> Option<Issuer<'_>> {
+        self.certified.as_ref().map(|certified| Issuer { name: &certified.subject, key: &certified.spki })
     }
 
     fn fits(&self, evidence: EvidenceKind) -> bool {
