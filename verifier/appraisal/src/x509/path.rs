@@ -103,6 +103,13 @@ pub fn parse(certificate: &[u8]) -> Option<X509Certificate<'_>> {
     (rest.is_empty() && is_signed_object(certificate)).then_some(parsed)
 }
 
+/// Whether the key `spki` (`SubjectPublicKeyInfo`, DER) signed a certificate: its bytes as they came.
+#[must_use]
+pub fn is_signed(certificate: &X509Certificate<'_>, spki: &[u8]) -> bool {
+    let (signed, signature) = (certificate.tbs_certificate.as_ref(), certificate.signature_value.as_ref());
+    signed_by(spki, &certificate.signature_algorithm, signed, signature)
+}
+
 /// The path from `leaf` to one of `anchors` at `now` (seconds since the Unix epoch), over certificates of `others`.
 ///
 /// An anchor that is pinned by its key alone needs its certificate among `others`: one that has this key, signed itself and is valid.
@@ -196,11 +203,10 @@ impl<'r, I: Iterator<Item = &'r Anchor> + Clone> Search<'_, '_, I> {
         }
     }
 
-    /// RFC 5280, 6.1.3 a 1: the signature over the bytes as they came.
+    /// RFC 5280, 6.1.3 a 1.
     fn verifies(&mut self, spki: &[u8], certificate: &X509Certificate<'_>) -> Result<bool, PathError> {
         self.signatures = self.signatures.checked_sub(1).ok_or(PathError::TooMuchWork)?;
-        let (signed, signature) = (certificate.tbs_certificate.as_ref(), certificate.signature_value.as_ref());
-        Ok(signed_by(spki, &certificate.signature_algorithm, signed, signature))
+        Ok(is_signed(certificate, spki))
     }
 
     /// RFC 5280, 6.1.4 g, k, m, n: an issuer's own limits.

@@ -1,5 +1,6 @@
 //! Roots: whom somebody decided to believe, for which evidence, and how far.
 
+use super::crl::Issuer;
 use super::kept::{self, KeptPaths};
 use super::path::{Path, PathError, Profile, find_path, parse};
 use super::pem::{self, PemError};
@@ -108,6 +109,12 @@ impl Anchor {
 
     pub(super) fn certified(&self) -> Option<&Certified> {
         self.certified.as_ref()
+    }
+
+    /// Name and key out of the root's certificate; `None` where it is pinned by its key alone, so that its certificate has to come along.
+    #[must_use]
+    pub fn issuer(&self) -> Option<Issuer<'_>> {
+        self.certified.as_ref().map(|certified| Issuer { name: &certified.subject, key: &certified.spki })
     }
 
     fn fits(&self, evidence: EvidenceKind) -> bool {
