@@ -23,6 +23,7 @@ pub mod records;
 pub mod reference;
 pub mod report;
 pub mod rules;
+pub mod snp;
 pub mod token;
 pub mod tpm;
 pub mod workload;

@@ -12,6 +12,6 @@ mod signature;
 mod tests;
 
 pub use crl::{Crl, CrlError};
-pub use path::{Path, PathError, Profile, find_path, parse};
+pub use path::{Path, PathError, Profile, find_any_path, find_path, parse};
 pub use roots::{Anchor, EvidenceKind, RootError, Roots};
 pub use signature::signed_by;

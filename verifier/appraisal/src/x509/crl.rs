@@ -1,5 +1,6 @@
 //! Certificate revocation lists (RFC 5280, 5).
 
+use super::roots::Anchor;
 use super::signature::signed_by;
 use thiserror::Error;
 use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate};
@@ -57,9 +58,26 @@ impl<'a> Crl<'a> {
     /// # Errors
     /// [`CrlError::Signature`], [`CrlError::Validity`].
     pub fn verify(&self, authority: &X509Certificate<'_>, now: u64) -> Result<(), CrlError> {
+        self.verify_by(authority.subject().as_raw(), authority.public_key().raw, now)
+    }
+
+    /// As [`Crl::verify`], for a root that is configured as a certificate. A root that is pinned by its key alone has no name, and no
+    /// list is its.
+    ///
+    /// # Errors
+    /// As [`Crl::verify`].
+    pub fn verify_by_root(&self, root: &Anchor, now: u64) -> Result<(), CrlError> {
+        match root.certified() {
+            Some(root) => self.verify_by(&root.subject, &root.spki, now),
+            None => Err(CrlError::Signature { issuer: self.list.issuer().to_string() }),
+        }
+    }
+
+    fn verify_by(&self, subject: &[u8], spki: &[u8], now: u64) -> Result<(), CrlError> {
         let (outside, inside) = (&self.list.signature_algorithm, &self.list.tbs_cert_list.signature);
         let (signed, signature) = (self.list.tbs_cert_list.as_ref(), self.list.signature_value.as_ref());
-        let holds = self.is_of(authority) && outside == inside && signed_by(authority.public_key().raw, outside, signed, signature);
+        let own = self.list.issuer().as_raw() == subject;
+        let holds = own && outside == inside && signed_by(spki, outside, signed, signature);
         let issuer = || self.list.issuer().to_string();
         if !holds {
             return Err(CrlError::Signature { issuer: issuer() });
