@@ -7,70 +7,70 @@ use crate::hex::encode as hex;
 use podseal_protocol::Digest;
 
 /// Something was measured at launch.
-pub static SNP_MEASURED: Rule =
+static SNP_MEASURED: Rule =
     Rule { name: "snp.measured", spec: "AMD 56860, table 23, MEASUREMENT", remedy: "Launch the guest with its image measured." };
 /// The host can't read the guest's memory.
-pub static SNP_DEBUG: Rule = Rule {
+static SNP_DEBUG: Rule = Rule {
     name: "snp.debug",
     spec: "AMD 56860, table 9, DEBUG (bit 19)",
     remedy: "Launch the guest with a policy that does not allow debugging.",
 };
 /// Nobody can take the guest to another machine.
-pub static SNP_MIGRATION: Rule = Rule {
+static SNP_MIGRATION: Rule = Rule {
     name: "snp.migration_agent",
     spec: "AMD 56860, table 9, MIGRATE_MA (bit 18)",
     remedy: "Launch the guest with a policy that allows no migration agent.",
 };
 /// Software of the wanted privilege asked for the report.
-pub static SNP_VMPL: Rule = Rule {
+static SNP_VMPL: Rule = Rule {
     name: "snp.vmpl",
     spec: "AMD 56860, table 23, VMPL",
     remedy: "Ask for the report from the guest, at the privilege level that the policy names.",
 };
 /// The platform's firmware is new enough: now, at launch, and however far it is rolled back.
-pub static SNP_TCB_FLOOR: Rule = Rule {
+static SNP_TCB_FLOOR: Rule = Rule {
     name: "snp.tcb_floor",
     spec: "AMD 56860, tables 3, 4 and 23; the policy's floors",
     remedy: "Update the platform's firmware and commit it, then launch the guest again.",
 };
 /// The guest's image is new enough.
-pub static SNP_GUEST_SVN: Rule = Rule {
+static SNP_GUEST_SVN: Rule = Rule {
     name: "snp.guest_svn",
     spec: "AMD 56860, table 23, GUEST_SVN; the policy's floor",
     remedy: "Launch the guest from a newer image.",
 };
 /// The guest's owner, or its cloud, signed the guest's identity.
-pub static SNP_ID_KEY: Rule = Rule {
+static SNP_ID_KEY: Rule = Rule {
     name: "snp.id_key",
     spec: "AMD 56860, table 23, ID_KEY_DIGEST; the policy's keys",
     remedy: "Launch the guest with an identity block of one of the keys that the policy names.",
 };
 /// The firmware looked for memory that answers at two addresses.
-pub static SNP_ALIAS_CHECK: Rule = Rule {
+static SNP_ALIAS_CHECK: Rule = Rule {
     name: "snp.alias_check",
     spec: "AMD 56860, table 23, PLATFORM_INFO bit 5; AMD SB-3015",
     remedy: "Update the platform's firmware to one that checks for aliased memory, and restart the host.",
 };
 /// The wanted mitigations are in force, and were at launch.
-pub static SNP_MITIGATIONS: Rule = Rule {
+static SNP_MITIGATIONS: Rule = Rule {
     name: "snp.mitigations",
     spec: "AMD 56860, table 23, LAUNCH_MIT_VECTOR and CURRENT_MIT_VECTOR",
     remedy: "Update the platform's firmware, apply the mitigations that the policy names, and launch the guest again.",
 };
 /// Nobody distrusts the chip.
-pub static SNP_DISTRUST_CHIP: Rule = Rule {
+static SNP_DISTRUST_CHIP: Rule = Rule {
     name: "snp.distrust_chip",
     spec: "The policy's list of distrusted chips",
     remedy: "Move the guest to another machine: somebody put this chip on the list.",
 };
 /// Nobody distrusts the processor's generation.
-pub static SNP_DISTRUST_GENERATION: Rule = Rule {
+static SNP_DISTRUST_GENERATION: Rule = Rule {
     name: "snp.distrust_generation",
     spec: "The policy's list of distrusted generations",
     remedy: "Move the guest to a machine of another generation: somebody put this one on the list.",
 };
 /// Nobody distrusts a key on the way to the root.
-pub static SNP_DISTRUST_SIGNER: Rule = Rule {
+static SNP_DISTRUST_SIGNER: Rule = Rule {
     name: "snp.distrust_signer",
     spec: "The policy's list of distrusted keys",
     remedy: "Move the guest to a machine whose key is certified by others: somebody put one of these keys on the list.",

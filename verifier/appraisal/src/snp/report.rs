@@ -217,7 +217,8 @@ impl Body {
         let vectors = [u64(reader)?, u64(reader)?];
         let mitigations = (version >= 5).then_some(vectors);
         reserved &= mitigations.is_some() || vectors == [0; 2];
-        reserved &= current_reserved == 0 && committed_reserved == 0 && all_zero(reader.take(152)?);
+        reserved &= current_reserved == 0 && committed_reserved == 0;
+        reserved &= all_zero(reader.take(152)?);
         let body = Self {
             version,
             guest_svn,
@@ -293,7 +294,7 @@ impl<'a> Report<'a> {
             return Err(ReportError::Version { found: body.version });
         }
         let signature = [reader.array()?, reader.array()?];
-        let reserved_zero = reserved && all_zero(reader.take(368)?);
+        let reserved_zero = reserved & all_zero(reader.take(368)?);
         reader.finish()?;
         Ok(Self { body, signed, signature, reserved_zero })
     }

@@ -7,19 +7,19 @@ use crate::x509::{Crl, CrlError};
 use podseal_protocol::Digest;
 
 /// Each list is a current one of an authority on the way to the root, the root's among them where lists are demanded.
-pub static SNP_CRL: Rule = Rule {
+static SNP_CRL: Rule = Rule {
     name: "snp.crl",
     spec: "AMD 57230, 4.4; RFC 5280, 5 and 6.3.3",
     remedy: "Fetch the root's revocation list from AMD's KDS again; the one there is missing, out of date or another root's.",
 };
 /// No list is older than one that was seen before.
-pub static SNP_CRL_NUMBER: Rule = Rule {
+static SNP_CRL_NUMBER: Rule = Rule {
     name: "snp.crl_number",
     spec: "RFC 5280, 5.2.3",
     remedy: "Fetch the root's revocation list from AMD's KDS again; somebody hands out an older one than before.",
 };
 /// No certificate on the way to the root is on a list.
-pub static SNP_REVOKED: Rule = Rule {
+static SNP_REVOKED: Rule = Rule {
     name: "snp.revoked",
     spec: "AMD 57230, 4.4; RFC 5280, 6.3.3",
     remedy: "AMD withdrew this authority: ask AMD for certificates of its successor, and trust nothing under it.",

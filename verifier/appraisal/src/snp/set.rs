@@ -5,7 +5,7 @@ use crate::x509::{EvidenceKind, Profile, Roots, find_any_path};
 use x509_parser::prelude::X509Certificate;
 
 /// Each certificate of the set leads to a root of AMD's.
-pub static SNP_CERTIFICATES: Rule = Rule {
+static SNP_CERTIFICATES: Rule = Rule {
     name: "snp.certificates",
     spec: "AMD 57230, 2; RFC 5280, 6.1",
     remedy: "Send only certificates of AMD's: one of these is altered, or somebody else's.",

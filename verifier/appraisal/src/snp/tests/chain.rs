@@ -1,10 +1,11 @@
 use super::forge::{
     CHIP, NOW, TCB, appraise, appraise_with, ark, ask, authorities, certificates, certificates_under, certified_roots, chips, refused_at,
-    report, roots, vcek,
+    report, roots, spki, vcek,
 };
 use crate::check::{Checks, Verdict};
 use crate::snp::{Part, Revocation, Unproven, appraise_set};
 use crate::x509::{Roots, parse};
+use aws_lc_rs::signature::KeyPair as _;
 
 #[test]
 fn chain_to_nobody_known() {
@@ -66,7 +67,7 @@ fn what_is_not_there_is_named() {
 fn certificate_decoys() {
     let keys = authorities();
     let mut decoy = ask();
-    decoy.spki = super::forge::spki(&chips()[1]);
+    decoy.spki = spki(chips()[1].public_key());
     let (decoy_ask, decoy_ark) = (decoy.issue(&keys.other), ark().issue(&keys.other));
     let decoy_vcek = vcek(&chips()[1], "Milan-B0", &CHIP, TCB).issue(&keys.ask);
     let decoys = [decoy_ask, decoy_ark, decoy_vcek];
