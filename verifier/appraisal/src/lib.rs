@@ -26,6 +26,7 @@ pub mod records;
 pub mod reference;
 pub mod report;
 pub mod rules;
+pub mod snp;
 pub mod tdx;
 pub mod token;
 pub mod tpm;

@@ -56,6 +56,9 @@ pub fn appraise(documents: &[Document<'_>], settings: &Settings<'_>) -> Report {
     let mut findings = Findings::default();
     let parts = Parts::recognise(documents, &mut findings);
     let kind = Kind::of(&parts);
+    if let Some(kind) = kind {
+        parts.belong(kind, &mut findings);
+    }
     match kind {
         Some(Kind::AzureVtpm) => azure::appraise(&parts, settings, &mut findings),
         Some(Kind::Nitro | Kind::NitroTpm) => nitro::appraise(&parts, settings, &mut findings),

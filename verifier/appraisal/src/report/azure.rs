@@ -6,10 +6,14 @@ use super::parts::{Item, Parts};
 use super::quote::Signed;
 use crate::azure::{Hardware, HclReport, ONE_REPORT, RuntimeData, appraise_binding};
 use crate::check::Rule;
-use crate::hex;
+use crate::snp::{Policy, Report};
+use crate::tdx::{Pck, Quote, pck_certificate};
 use crate::tpm::signer::Signer;
+use crate::{calendar, hex, x509};
 use podseal_protocol::Digest;
 use serde_json::{Value, json};
+use x509_parser::prelude::X509Certificate;
+use x509_parser::public_key::PublicKey;
 
 /// The key given beside is the one that the hardware vouches for.
 static GIVEN_KEY: Rule = Rule {
@@ -42,7 +46,7 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
     };
     findings.claim("runtime_data", serde_json::from_slice::<Value>(document).unwrap_or_default());
     findings.claim("runtime_data_sha256", Digest::of(document).to_string());
-    let bound = false;
+    let bound = hardware(parts, hcl.map(|(_, hcl)| hcl), document, settings, findings);
     if let Some(signed) = &signed {
         tell(signed, parts, findings);
     }
@@ -69,6 +73,55 @@ fn hcl<'a>(parts: &Parts<'a>, findings: &mut Findings) -> Option<(&'a str, HclRe
     Some((file, hcl))
 }
 
+/// The hardware's own word for the document: an SNP report inside the HCL's, or the TD's quote beside it.
+fn hardware(parts: &Parts<'_>, hcl: Option<HclReport<'_>>, document: &[u8], settings: &Settings<'_>, findings: &mut Findings) -> bool {
+    let quote = parts.only("TDX quote", findings, |item| if let Item::TdxQuote(quote) = item { Some(*quote) } else { None });
+    let reported = hcl.as_ref().and_then(HclReport::report_data);
+    match (hcl.map(|hcl| hcl.hardware), quote) {
+        (Some(Hardware::Snp(bytes)), _) => {
+            let report = match Report::parse(bytes) {
+                Ok(report) => report,
+                Err(error) => {
+                    findings.malformed("the SNP report of the HCL report", error);
+                    return false;
+                }
+            };
+            findings.claim("snp", Value::Object(super::snp::claims(&report.body, None)));
+            let bound = appraise_binding(document, &report.body.report_data, &mut findings.authenticity);
+            super::snp::appraise_embedded(&report, parts, is_of_a_tpm, &Policy { most_vmpl: 0, ..Policy::default() }, settings, findings);
+            bound
+        }
+        (_, Some((file, bytes))) => {
+            let quote = match Quote::parse(bytes) {
+                Ok(quote) => quote,
+                Err(error) => {
+                    findings.malformed(file, error);
+                    return false;
+                }
+            };
+            td(&quote, parts, settings, findings);
+            if let Some(reported) = reported {
+                let same = *reported == quote.body.reportdata;
+                findings.authenticity.record(&ONE_REPORT, same, hex::encode(reported), hex::encode(&quote.body.reportdata));
+            }
+            appraise_binding(document, &quote.body.reportdata, &mut findings.authenticity)
+        }
+        (_, None) => {
+            findings.missing("td_quote", "the TD's quote over the runtime data: only the machine itself can check a TDREPORT");
+            reported.is_some_and(|reported| appraise_binding(document, reported, &mut findings.authenticity))
+        }
+    }
+}
+
+fn td(quote: &Quote<'_>, parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
+    findings.claim("td", super::tdx::tell_body(&quote.body));
+    let chain = quote.chain();
+    if let Some(pck) = pck_certificate(&chain, &[]).and_then(Pck::of) {
+        findings.claim("fmspc", hex::encode(&pck.fmspc));
+    }
+    super::tdx::appraise_parts(parts, quote, None, false, settings, findings);
+}
+
 /// What the quote says, by the names that this kind has for it.
 fn tell(signed: &Signed<'_>, parts: &Parts<'_>, findings: &mut Findings) {
     signed.tell(findings);
@@ -81,15 +134,36 @@ fn tell(signed: &Signed<'_>, parts: &Parts<'_>, findings: &mut Findings) {
 
 /// Bare key and certificate that came along: they add nothing, and must not be another's.
 fn given(parts: &Parts<'_>, key: &Signer, findings: &mut Findings) -> bool {
+    const WANTED: &str = "the HCLAkPub of the runtime data";
     let mut holds = true;
     for (file, spki) in parts.each(|item| if let Item::PublicKey(spki) = item { Some(spki) } else { None }) {
         let same = **spki == *key.spki();
-        holds &= findings.authenticity.record(
-            &GIVEN_KEY,
-            same,
-            "the HCLAkPub of the runtime data",
-            if same { file } else { "another key" }.to_owned(),
+        let found = if same { file } else { "another key" };
+        holds &= findings.authenticity.record(&GIVEN_KEY, same, WANTED, found.to_owned());
+    }
+    for certificate in parts.certificates().iter().filter(|certificate| is_of_a_tpm(certificate)) {
+        let same = certificate.public_key().raw == key.spki();
+        let subject = x509::rfc4514(certificate.subject());
+        findings.claim(
+            "ak_cert",
+            json!({
+                "subject": subject,
+                "not_before": time(certificate.validity().not_before.timestamp()),
+                "not_after": time(certificate.validity().not_after.timestamp()),
+                // What follows a certificate makes it none.
+                "trailing_bytes_after_der": 0,
+            }),
         );
+        holds &= findings.authenticity.record(&GIVEN_KEY, same, WANTED, subject);
     }
     holds
+}
+
+/// Whether a certificate can be that of the attestation key: AMD's and Intel's for their reports' keys are not for RSA.
+fn is_of_a_tpm(certificate: &X509Certificate<'_>) -> bool {
+    !certificate.is_ca() && matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(_)))
+}
+
+fn time(seconds: i64) -> Option<String> {
+    u64::try_from(seconds).ok().and_then(calendar::from_unix).map(|time| time.to_string())
 }

@@ -6,10 +6,18 @@ use serde_json::{Map, Value};
 use std::fmt::Display;
 
 /// At most one part of each sort: of two, nobody knows which the verdict is about.
-pub static REPORT_ONE_OF_EACH: Rule = Rule {
+pub(super) static REPORT_ONE_OF_EACH: Rule = Rule {
     name: "report.one_of_each",
     spec: "docs/AUDITING.md, report verify",
     remedy: "Verify each report by itself: one folder has the parts of one piece of evidence.",
+};
+
+/// Every part is of use to the kind of evidence that the parts are together. Two pieces of evidence say nothing about one machine unless
+/// hardware signed a link between them.
+pub(super) static REPORT_ONE_KIND: Rule = Rule {
+    name: "report.one_kind",
+    spec: "docs/AUDITING.md, report verify; RFC 9334, 3.3",
+    remedy: "Verify each report by itself: one of the files belongs to evidence of another kind.",
 };
 
 /// What a step decides about.

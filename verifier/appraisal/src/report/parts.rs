@@ -1,9 +1,10 @@
 //! The files, sorted by what they are.
 
 use super::Document;
-use super::findings::{Findings, REPORT_ONE_OF_EACH};
+use super::findings::{Findings, REPORT_ONE_KIND, REPORT_ONE_OF_EACH};
 use super::pcrs::Pcrs;
 use super::recognise::{Recognised, recognise};
+use super::verdict::Kind;
 use std::borrow::Cow;
 use x509_parser::prelude::X509Certificate;
 
@@ -93,6 +94,14 @@ impl<'a> Parts<'a> {
             }
         }
         Self { parts }
+    }
+
+    /// Appraises whether each part is of use to `kind`.
+    pub(super) fn belong(&self, kind: Kind, findings: &mut Findings) {
+        if let Some(stranger) = self.parts.iter().find(|part| !kind.takes(&part.item)) {
+            let found = format!("{}, which belongs to other evidence", stranger.file);
+            findings.authenticity.record(&REPORT_ONE_KIND, false, format!("parts of {}", kind.as_str()), found);
+        }
     }
 
     /// Every item.

@@ -64,7 +64,11 @@ fn by_name<'a>(document: &Document<'a>) -> Option<Item<'a>> {
 
 /// Whether a file of this name must be evidence.
 fn is_promised(name: &str) -> bool {
-    const NAMED: [&str; 14] = [
+    const NAMED: [&str; 18] = [
+        "extended_report.bin",
+        "runtime_data.json",
+        "tcb_info.json",
+        "qe_identity.json",
         "nonce.hex",
         "report.bin",
         "quote.bin",

@@ -1,7 +1,219 @@
+//! An SEV-SNP report with the certificates of its key.
+
 use super::Settings;
 use super::findings::Findings;
-use super::parts::Parts;
+use super::parts::{Item, Parts};
+use crate::calendar::from_unix;
+use crate::hex::encode as hex;
+use crate::snp::{
+    Body, CertificateTable, Evidence, Part, Policy, Product, RULES, Report, Revocation, Tcb, Trust, Unproven, Vek, VekKind,
+    appraise_policy, appraise_report, appraise_set, choose,
+};
+use crate::x509::{Crl, parse};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::X509Certificate;
 
-pub(super) fn appraise(_parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
-    findings.missing("appraisal", "to be written");
+pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
+    let report = parts.only("report", findings, |item| if let Item::SnpReport { report, .. } = item { Some(*report) } else { None });
+    let Some((file, bytes)) = report else { return };
+    let report = match Report::parse(bytes) {
+        Ok(report) => report,
+        Err(error) => return findings.malformed(file, error),
+    };
+    let collateral = Collateral::of(parts, findings);
+    let (certificates, lists) = (collateral.certificates(), collateral.lists());
+    tell(&report, &certificates, findings);
+    let trust = Trust { roots: settings.roots, now: settings.now, revocation: Revocation { lists: &lists, ..Revocation::default() } };
+    let nonce = parts.nonce(settings.nonce, findings);
+    let evidence = Evidence { report: &report, certificates: &certificates, report_data: nonce.as_deref() };
+    prove(&evidence, &trust, &Policy::default(), findings);
+}
+
+/// Appraises the report that another piece of evidence embeds, with the certificates and revocation lists of `parts` but those that `other`
+/// says are for something else.
+pub(super) fn appraise_embedded(
+    report: &Report<'_>,
+    parts: &Parts<'_>,
+    other: impl Fn(&X509Certificate<'_>) -> bool,
+    policy: &Policy,
+    settings: &Settings<'_>,
+    findings: &mut Findings,
+) {
+    let collateral = Collateral::of(parts, findings);
+    let (mut certificates, lists) = (collateral.certificates(), collateral.lists());
+    certificates.retain(|certificate| !other(certificate));
+    let trust = Trust { roots: settings.roots, now: settings.now, revocation: Revocation { lists: &lists, ..Revocation::default() } };
+    prove(&Evidence { report, certificates: &certificates, report_data: None }, &trust, policy, findings);
+}
+
+/// The whole appraisal of a report whose parts are sorted out.
+fn prove(evidence: &Evidence<'_>, trust: &Trust<'_>, policy: &Policy, findings: &mut Findings) {
+    findings.authenticity.also_owing(&RULES);
+    match appraise_report(evidence, trust, &mut findings.authenticity) {
+        Ok(facts) => {
+            let (root, kind) = facts.root();
+            findings.anchor(format!("{root} ({})", kind.as_str()));
+            appraise_set(evidence.certificates, trust.roots, trust.now, &mut findings.authenticity);
+            appraise_policy(&facts, policy, &mut findings.policy);
+        }
+        Err(Unproven::Failed) => {}
+        Err(Unproven::Lacks(part)) => {
+            let (part, why) = match part {
+                Part::Vcek => {
+                    ("vcek", "the certificate of the chip's key, for this CHIP_ID and REPORTED_TCB: the signature is verified with it")
+                }
+                Part::Vlek => ("vlek", "the certificate of the cloud provider's key: the signature is verified with it"),
+                Part::Ask => ("ask", "the certificate of the authority that certified the chip's key"),
+                Part::Asvk => ("asvk", "the certificate of the authority that certified the cloud provider's key"),
+                Part::Ark => ("ark", "the certificate of AMD's root, whose key is pinned"),
+            };
+            findings.missing(part, why);
+        }
+    }
+}
+
+/// Certificates and revocation lists, from files and from the host's table; each once.
+struct Collateral<'p> {
+    certificates: Vec<Cow<'p, [u8]>>,
+    lists: Vec<Cow<'p, [u8]>>,
+}
+
+impl<'p> Collateral<'p> {
+    fn of(parts: &'p Parts<'_>, findings: &mut Findings) -> Self {
+        let mut collateral = Self { certificates: Vec::new(), lists: Vec::new() };
+        for item in parts.items() {
+            match item {
+                Item::Certificate(der) => collateral.add(Cow::Borrowed(der)),
+                Item::Crl(der) => collateral.add(Cow::Borrowed(der)),
+                _ => true,
+            };
+        }
+        for (file, table) in parts.each(|item| if let Item::SnpReport { table, .. } = item { Some(*table) } else { None }) {
+            match CertificateTable::parse(table) {
+                Ok(table) if table.entries.iter().all(|entry| collateral.add(without_armour(entry))) => {}
+                Ok(_) => findings.malformed(file, "an entry of its certificate table is no certificate; take the report again"),
+                Err(error) => findings.malformed(file, error),
+            }
+        }
+        collateral
+    }
+
+    /// Sorts one in; `false` if it is neither.
+    fn add(&mut self, der: Cow<'p, [u8]>) -> bool {
+        let (certificate, list) = (parse(&der).is_some(), Crl::parse(&der).is_ok());
+        if certificate && !self.certificates.contains(&der) {
+            self.certificates.push(der);
+        } else if list && !self.lists.contains(&der) {
+            self.lists.push(der);
+        }
+        certificate || list
+    }
+
+    fn certificates(&self) -> Vec<X509Certificate<'_>> {
+        self.certificates.iter().filter_map(|der| parse(der)).collect()
+    }
+
+    fn lists(&self) -> Vec<&[u8]> {
+        self.lists.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+/// Hosts keep their certificates in DER or in PEM.
+fn without_armour(entry: &[u8]) -> Cow<'_, [u8]> {
+    match parse_x509_pem(entry) {
+        Ok((_, pem)) if entry.starts_with(b"-----BEGIN ") => Cow::Owned(pem.contents),
+        _ => Cow::Borrowed(entry),
+    }
+}
+
+/// Tells what report and certificate say, true or not.
+fn tell(report: &Report<'_>, certificates: &[X509Certificate<'_>], findings: &mut Findings) {
+    let certificate = choose(report, certificates).and_then(|place| certificates.get(place));
+    let vek = certificate.and_then(|certificate| Some((certificate, Vek::parse(certificate).ok()?)));
+    let certified = vek.as_ref().map(|(_, vek)| vek.product);
+    for (name, value) in claims(&report.body, certified) {
+        findings.claim(&name, value);
+    }
+    let Some((certificate, vek)) = vek else { return };
+    let time = |seconds: i64| u64::try_from(seconds).ok().and_then(from_unix).map(|time| time.to_string());
+    let validity = certificate.validity();
+    let csp_id = if let VekKind::Vlek { csp_id } = &vek.kind { Some(csp_id) } else { None };
+    findings.claim(
+        "vek_cert",
+        json!({
+            "kind": vek.kind_name(),
+            "not_before": time(validity.not_before.timestamp()),
+            "not_after": time(validity.not_after.timestamp()),
+            "product_name": vek.product_name,
+            "hwid": Vek::raw_hwid(certificate).map(hex),
+            "csp_id": csp_id,
+            "tcb": numbers(&vek.tcb),
+        }),
+    );
+}
+
+/// What a report says, by the names of `docs/AUDITING.md`; `certified` is the generation of the key's certificate, where one is there.
+pub(super) fn claims(body: &Body, certified: Option<Product>) -> Map<String, Value> {
+    let tcb = |bytes| numbers(&body.tcb(bytes, certified));
+    let product = body.product().or(certified.filter(|_| body.cpuid.is_none()));
+    let [minor, major, ..] = body.policy.to_le_bytes();
+    let mut claims = Map::new();
+    let mut tell = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    tell("version", body.version.into());
+    tell("guest_svn", body.guest_svn.into());
+    tell("policy", format!("{:#x}", body.policy).into());
+    tell("family_id", hex(&body.family_id).into());
+    tell("image_id", hex(&body.image_id).into());
+    tell("vmpl", body.vmpl.into());
+    tell("signature_algo", body.signature_algo.into());
+    tell("current_tcb", hex(&body.current_tcb).into());
+    tell("platform_info", format!("{:#x}", body.platform_info).into());
+    tell("key_info", body.key_info.into());
+    tell("report_data", hex(&body.report_data).into());
+    tell("measurement", hex(&body.measurement).into());
+    tell("host_data", hex(&body.host_data).into());
+    tell("id_key_digest", hex(&body.id_key_digest).into());
+    tell("author_key_digest", hex(&body.author_key_digest).into());
+    tell("report_id", hex(&body.report_id).into());
+    tell("report_id_ma", hex(&body.report_id_ma).into());
+    tell("reported_tcb", hex(&body.reported_tcb).into());
+    tell("chip_id", hex(&body.chip_id).into());
+    tell("committed_tcb", hex(&body.committed_tcb).into());
+    tell("current_version", body.current_version.to_string().into());
+    tell("committed_version", body.committed_version.to_string().into());
+    tell("launch_tcb", hex(&body.launch_tcb).into());
+    tell("author_key_en", u8::from(body.author_key()).into());
+    tell("mask_chip_key", u8::from(body.chip_key_masked()).into());
+    tell("signing_key", body.signing_key().as_str().into());
+    if let Some(cpuid) = body.cpuid {
+        tell("cpuid_fam_mod_step", format!("{:02x}/{:02x}/{:02x}", cpuid.family, cpuid.model, cpuid.stepping).into());
+    }
+    if let Some([launch, current]) = body.mitigations {
+        tell("launch_mit_vector", format!("{launch:#x}").into());
+        tell("current_mit_vector", format!("{current:#x}").into());
+    }
+    tell("policy_debug", body.debug().into());
+    tell("policy_smt", body.smt().into());
+    tell("policy_migrate_ma", body.migration_agent().into());
+    tell("abi", format!("{major}.{minor}").into());
+    let all = json!({
+        "reported": tcb(body.reported_tcb),
+        "current": tcb(body.current_tcb),
+        "committed": tcb(body.committed_tcb),
+        "launch": tcb(body.launch_tcb),
+    });
+    tell("tcb", all);
+    tell("product", product.map(Product::as_str).into());
+    claims
+}
+
+/// A TCB version, part by part.
+fn numbers(tcb: &Tcb) -> Value {
+    let mut all = json!({ "bootloader": tcb.bootloader, "tee": tcb.tee, "snp": tcb.snp, "microcode": tcb.microcode });
+    if let (Some(fmc), Some(all)) = (tcb.fmc, all.as_object_mut()) {
+        all.insert("fmc".to_owned(), fmc.into());
+    }
+    all
 }

@@ -54,18 +54,15 @@ impl Kind {
     pub(super) fn of(parts: &Parts<'_>) -> Option<Self> {
         let has = |wanted: fn(&Item<'_>) -> bool| parts.items().any(wanted);
         let azure = has(|item| matches!(item, Item::HclReport(_) | Item::RuntimeData(_)));
-        let quote = has(|item| matches!(item, Item::TdxQuote(_)));
-        let log = has(|item| matches!(item, Item::Ccel(_) | Item::CcelTable(_)));
-        if azure {
+        let td = has(|item| matches!(item, Item::TdxQuote(_)));
+        let attest = has(|item| matches!(item, Item::Attest(_)));
+        // Of a TD with a vTPM whose runtime data are not there.
+        if azure || (td && attest) {
             return Some(Self::AzureVtpm);
         }
-        if log {
-            return Some(Self::Ccel);
-        }
-        if quote {
-            return Some(Self::TdxQuote);
-        }
-        let kinds: [(fn(&Item<'_>) -> bool, Self); 9] = [
+        let kinds: [(fn(&Item<'_>) -> bool, Self); 11] = [
+            (|item| matches!(item, Item::Ccel(_) | Item::CcelTable(_)), Self::Ccel),
+            (|item| matches!(item, Item::TdxQuote(_)), Self::TdxQuote),
             (|item| matches!(item, Item::NitroDocument(_)), Self::Nitro),
             (|item| matches!(item, Item::NitroTpmDocument(_)), Self::NitroTpm),
             (|item| matches!(item, Item::SnpReport { .. }), Self::SnpReport),
@@ -73,10 +70,34 @@ impl Kind {
             (|item| matches!(item, Item::ImaAscii(_) | Item::ImaBinary(_)), Self::Ima),
             (|item| matches!(item, Item::EventLog(_)), Self::TcgEventLog),
             (|item| matches!(item, Item::Jwt(_) | Item::CoseToken(_) | Item::EatClaims(_)), Self::EatEar),
-            (|item| matches!(item, Item::Certificate(_)), Self::TpmEk),
             (|item| matches!(item, Item::TpmSignature(_) | Item::RawSignature(_)), Self::TpmQuote),
+            (|item| matches!(item, Item::Certificate(_)), Self::TpmEk),
         ];
         kinds.into_iter().find(|(wanted, _)| has(*wanted)).map(|(_, kind)| kind)
+    }
+
+    /// Whether a part is of use to this kind.
+    pub(super) fn takes(self, item: &Item<'_>) -> bool {
+        use Item::{
+            Attest, Ccel, CcelTable, Certificate, CoseToken, Crl, EatClaims, EventLog, HclReport, ImaAscii, ImaBinary, Jwk, Jwt, Keyring,
+            NitroDocument, NitroTpmDocument, Nonce, Pcrs, PublicKey, QeIdentity, RawSignature, RuntimeData, SnpReport, TcbInfo, TdxQuote,
+            TpmPublic, TpmSignature,
+        };
+        let td = matches!(item, TdxQuote(_) | TcbInfo(_) | QeIdentity(_) | Certificate(_) | Crl(_) | Nonce(_));
+        let quote = matches!(item, Attest(_) | TpmSignature(_) | RawSignature(_) | Pcrs(_) | PublicKey(_) | EventLog(_) | Nonce(_));
+        match self {
+            Self::AzureVtpm => td || quote || matches!(item, HclReport(_) | RuntimeData(_)),
+            Self::Ccel => td || matches!(item, Ccel(_) | CcelTable(_)),
+            Self::TdxQuote => td,
+            Self::Nitro => matches!(item, NitroDocument(_) | Certificate(_) | Nonce(_)),
+            Self::NitroTpm => matches!(item, NitroTpmDocument(_) | Certificate(_) | Nonce(_)),
+            Self::SnpReport => matches!(item, SnpReport { .. } | Certificate(_) | Crl(_) | Nonce(_)),
+            Self::TpmQuote => quote || matches!(item, TpmPublic(_) | Certificate(_) | ImaAscii(_) | ImaBinary(_) | Keyring(_)),
+            Self::Ima => matches!(item, ImaAscii(_) | ImaBinary(_) | Keyring(_) | EventLog(_) | Pcrs(_)),
+            Self::TcgEventLog => matches!(item, EventLog(_) | Pcrs(_)),
+            Self::EatEar => matches!(item, Jwt(_) | CoseToken(_) | EatClaims(_) | Jwk(_) | PublicKey(_) | Nonce(_)),
+            Self::TpmEk => matches!(item, Certificate(_)),
+        }
     }
 }
 

@@ -179,15 +179,18 @@ fn certificates(chain: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, QuoteError> {
     }
 }
 
+const LINE_END: [char; 2] = ['\r', '\n'];
+
+/// Blocks, and nothing between them but ends of lines.
 fn pem(text: &str) -> Option<Vec<Cow<'_, [u8]>>> {
-    let mut rest = text.strip_suffix('\0').unwrap_or(text).trim_ascii();
+    let mut rest = text.strip_suffix('\0').unwrap_or(text).trim_matches(LINE_END);
     let mut found = Vec::new();
     while !rest.is_empty() {
         let (body, after) = rest.strip_prefix("-----BEGIN CERTIFICATE-----")?.split_once("-----END CERTIFICATE-----")?;
         let der = STANDARD.decode(body.replace(['\r', '\n'], "")).ok()?;
         x509::parse(&der)?;
         found.push(Cow::Owned(der));
-        rest = after.trim_ascii_start();
+        rest = after.trim_start_matches(LINE_END);
     }
     Some(found)
 }

@@ -62,6 +62,12 @@ impl<'a> Crl<'a> {
         }
     }
 
+    /// Its issuer's name.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        self.list.issuer().to_string()
+    }
+
     /// Whether the list names `authority` as its issuer.
     #[must_use]
     pub fn is_of<'i>(&self, authority: impl Into<Issuer<'i>>) -> bool {
@@ -77,7 +83,7 @@ impl<'a> Crl<'a> {
         let (signed, signature) = (self.list.tbs_cert_list.as_ref(), self.list.signature_value.as_ref());
         match self.is_of(authority) && signed_by(authority.key, &self.list.signature_algorithm, signed, signature) {
             true => Ok(()),
-            false => Err(CrlError::Signature { issuer: self.list.issuer().to_string() }),
+            false => Err(CrlError::Signature { issuer: self.issuer() }),
         }
     }
 
@@ -108,7 +114,7 @@ impl<'a> Crl<'a> {
             return Ok(());
         }
         Err(CrlError::Validity {
-            issuer: self.list.issuer().to_string(),
+            issuer: self.issuer(),
             from: from.to_string(),
             until: until.map_or_else(|| "-".to_owned(), |until| until.to_string()),
         })

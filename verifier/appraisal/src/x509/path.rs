@@ -123,16 +123,28 @@ pub fn find_path<'r>(
     profile: &Profile,
     now: u64,
 ) -> Result<Path<'r>, PathError> {
-    if others.len() > MOST_CERTIFICATES {
-        return Err(PathError::TooManyIntermediates { found: others.len() });
-    }
-    let now = i64::try_from(now).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
-    let mut search = Search { others, anchors, profile, now, signatures: MOST_SIGNATURES };
+    let mut search = Search::new(others, anchors, profile, now)?;
     search.check(leaf)?;
     match leaf.basic_constraints() {
         Ok(constraints) if constraints.as_ref().is_none_or(|constraints| !constraints.value.ca) => search.climb(leaf, &mut Vec::new()),
         _ => Err(PathError::LeafIsIssuer),
     }
+}
+
+/// As [`find_path`], from any certificate: an authority's too, and a root's own, which has to be among `others`.
+///
+/// # Errors
+/// [`PathError`] for the way that came furthest.
+pub fn find_any_path<'r>(
+    certificate: &X509Certificate<'_>,
+    others: &[X509Certificate<'_>],
+    anchors: impl Iterator<Item = &'r Anchor> + Clone,
+    profile: &Profile,
+    now: u64,
+) -> Result<Path<'r>, PathError> {
+    let mut search = Search::new(others, anchors, profile, now)?;
+    search.check(certificate)?;
+    search.climb(certificate, &mut Vec::new())
 }
 
 struct Search<'c, 'd, I> {
@@ -143,7 +155,15 @@ struct Search<'c, 'd, I> {
     signatures: u32,
 }
 
-impl<'r, I: Iterator<Item = &'r Anchor> + Clone> Search<'_, '_, I> {
+impl<'r, 'c, 'd, I: Iterator<Item = &'r Anchor> + Clone> Search<'c, 'd, I> {
+    fn new(others: &'c [X509Certificate<'d>], anchors: I, profile: &'c Profile, now: u64) -> Result<Self, PathError> {
+        if others.len() > MOST_CERTIFICATES {
+            return Err(PathError::TooManyIntermediates { found: others.len() });
+        }
+        let now = i64::try_from(now).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
+        Ok(Self { others, anchors, profile, now, signatures: MOST_SIGNATURES })
+    }
+
     /// Looks for an issuer of `certificate`, which has `below` under it; anchors with a certificate of their own first.
     fn climb(&mut self, certificate: &X509Certificate<'_>, below: &mut Vec<usize>) -> Result<Path<'r>, PathError> {
         for anchor in self.anchors.clone() {

@@ -1,0 +1,97 @@
+use super::forge::{
+    CHIP, NOW, TCB, appraise, appraise_with, ark, ask, authorities, certificates, certificates_under, certified_roots, chips, refused_at,
+    report, roots, spki, vcek,
+};
+use crate::check::{Checks, Verdict};
+use crate::snp::{Part, Revocation, Unproven, appraise_set};
+use crate::x509::{Roots, parse};
+use aws_lc_rs::signature::KeyPair as _;
+
+#[test]
+fn chain_to_nobody_known() {
+    let honest = report(&chips()[0], &[]);
+    let none = Roots::new(Vec::new()).unwrap();
+    refused_at("snp.chain", "no root", appraise_with(&honest, &certificates(), &none, Revocation::default(), None));
+    let production = Roots::shipped();
+    refused_at("snp.chain", "other roots", appraise_with(&honest, &certificates(), &production, Revocation::default(), None));
+    let mut forged = certificates();
+    forged[0] = vcek(&chips()[0], "Milan-B0", &CHIP, TCB).issue(&authorities().other);
+    refused_at("snp.chain", "VCEK of nobody's", appraise(&honest, &forged));
+    let mut expired = vcek(&chips()[0], "Milan-B0", &CHIP, TCB);
+    expired.until = "250101000000Z";
+    refused_at("snp.chain", "expired", appraise(&honest, &certificates_under(&expired)));
+}
+
+#[test]
+fn one_flipped_bit_of_a_certificate() {
+    let honest = report(&chips()[0], &[]);
+    for which in 0..3 {
+        let certificates = certificates();
+        for at in (0..certificates[which].len()).step_by(7) {
+            let mut flipped = certificates.clone();
+            flipped[which][at] ^= 4;
+            if parse(&flipped[which]).is_some() {
+                assert!(appraise(&honest, &flipped).0.is_err(), "{which} {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn root_as_certificate_needs_none_in_the_evidence() {
+    let (honest, mut certificates) = (report(&chips()[0], &[]), certificates());
+    let run = |certificates: &[Vec<u8>]| appraise_with(&honest, certificates, &certified_roots(), Revocation::default(), None);
+    assert_eq!(run(&certificates).0.unwrap().signers().len(), 3);
+    certificates.pop();
+    assert_eq!(run(&certificates).0.unwrap().signers().len(), 3);
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let honest = report(&chips()[0], &[]);
+    let all = certificates();
+    let lacks = |part| (Err(Unproven::Lacks(part)), Vec::new());
+    assert_eq!(appraise(&honest, &[]), lacks(Part::Vcek));
+    assert_eq!(appraise(&report(&chips()[0], &[(0x48, &[4])]), &all[1..]), lacks(Part::Vlek));
+    assert_eq!(appraise(&honest, &all[..1]), lacks(Part::Ask));
+    assert_eq!(appraise(&honest, &[all[0].clone(), all[2].clone()]), lacks(Part::Ask));
+    assert_eq!(appraise(&honest, &all[..2]), lacks(Part::Ark));
+    let mut genoa = ask();
+    genoa.subject = "SEV-Genoa";
+    let foreign = [all[0].clone(), genoa.issue(&authorities().ark)];
+    refused_at("snp.chain", "certificates of another generation", appraise(&honest, &foreign));
+}
+
+/// Certificates with the right names and other keys: none is in the way, and none counts.
+#[test]
+fn certificate_decoys() {
+    let keys = authorities();
+    let mut decoy = ask();
+    decoy.spki = spki(chips()[1].public_key());
+    let (decoy_ask, decoy_ark) = (decoy.issue(&keys.other), ark().issue(&keys.other));
+    let decoy_vcek = vcek(&chips()[1], "Milan-B0", &CHIP, TCB).issue(&keys.ask);
+    let decoys = [decoy_ask, decoy_ark, decoy_vcek];
+    let honest = report(&chips()[0], &[]);
+    let among = [&decoys[..], &certificates()].concat();
+    assert!(appraise(&honest, &among).0.is_ok());
+    refused_at("snp.chain", "decoys alone", appraise(&honest, &[&certificates()[..1], &decoys[..2]].concat()));
+    let many = vec![ask().issue(&keys.other); 20];
+    refused_at("snp.chain", "too many", appraise(&honest, &[&certificates()[..], &many].concat()));
+}
+
+#[test]
+fn set_with_a_certificate_that_is_not_amds() {
+    let set = |certificates: &[Vec<u8>]| {
+        let certificates = certificates.iter().map(|der| parse(der).unwrap()).collect::<Vec<_>>();
+        let mut checks = Checks::owing(&[]);
+        let holds = appraise_set(&certificates, &roots(), NOW, &mut checks);
+        let failed = checks.finish().into_iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.rule.name);
+        (holds, failed.collect::<Vec<_>>())
+    };
+    assert_eq!(set(&certificates()), (true, vec![]));
+    let mut old = ask();
+    old.until = "250101000000Z";
+    assert!(set(&[&certificates()[..], &[old.issue(&authorities().ark)]].concat()).0, "out of date, and not used");
+    let forged = ask().issue(&authorities().other);
+    assert_eq!(set(&[&certificates()[..], &[forged]].concat()), (false, vec!["snp.certificates"]));
+}

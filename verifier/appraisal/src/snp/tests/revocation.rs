@@ -1,0 +1,77 @@
+use super::forge::{appraise_with, authorities, certificates, certified_roots, chips, crl, refused_at, report, roots};
+use crate::snp::{CrlNumber, Facts, Revocation, Unproven};
+use crate::x509::Roots;
+
+const SOON: &str = "260201000000Z";
+
+fn run(roots: &Roots, lists: &[Vec<u8>], demanded: bool, seen: &[CrlNumber]) -> (Result<Facts, Unproven>, Vec<&'static str>) {
+    let lists = lists.iter().map(Vec::as_slice).collect::<Vec<_>>();
+    let revocation = Revocation { lists: &lists, demanded, seen };
+    appraise_with(&report(&chips()[0], &[]), &certificates(), roots, revocation, None)
+}
+
+fn list(number: Option<u8>, until: &str, revoked: &[u8]) -> Vec<u8> {
+    crl(&authorities().ark, "ARK-Milan", number, until, revoked)
+}
+
+#[test]
+fn current_list_counts() {
+    for roots in [roots(), certified_roots()] {
+        let facts = run(&roots, &[list(Some(9), SOON, &[77])], true, &[]).0.unwrap();
+        assert_eq!(facts.crl_numbers().iter().map(|it| it.number.clone()).collect::<Vec<_>>(), [[9]]);
+        assert!(run(&roots, facts_lists(), true, facts.crl_numbers()).0.is_ok());
+    }
+}
+
+fn facts_lists() -> &'static [Vec<u8>] {
+    static LISTS: std::sync::OnceLock<[Vec<u8>; 1]> = std::sync::OnceLock::new();
+    LISTS.get_or_init(|| [list(Some(9), SOON, &[])])
+}
+
+#[test]
+fn crl_stale() {
+    refused_at("snp.crl", "yesterday's", run(&roots(), &[list(Some(9), "251231000000Z", &[])], false, &[]));
+    refused_at("snp.crl", "no end", run(&roots(), &[list(Some(9), "250101000000Z", &[])], true, &[]));
+}
+
+#[test]
+fn crl_missing() {
+    refused_at("snp.crl", "demanded", run(&roots(), &[], true, &[]));
+    let of_the_ask = crl(&authorities().ask, "SEV-Milan", Some(1), SOON, &[]);
+    refused_at("snp.crl", "the root's demanded", run(&roots(), &[of_the_ask.clone()], true, &[]));
+    assert!(run(&roots(), &[of_the_ask], false, &[]).0.is_ok());
+    assert!(run(&roots(), &[], false, &[]).0.is_ok());
+}
+
+#[test]
+fn crl_of_nobody_on_the_way() {
+    let other = crl(&authorities().other, "ARK-Genoa", Some(9), SOON, &[]);
+    let forged = crl(&authorities().other, "ARK-Milan", Some(9), SOON, &[]);
+    for (what, list) in [("other name", other), ("other key", forged), ("no list", vec![0x30, 0])] {
+        refused_at("snp.crl", what, run(&roots(), &[list], false, &[]));
+    }
+    let mut flipped = list(Some(9), SOON, &[77]);
+    let end = flipped.len() - 1;
+    flipped[end] ^= 1;
+    refused_at("snp.crl", "flipped", run(&roots(), &[flipped], false, &[]));
+}
+
+#[test]
+fn crl_number_went_back() {
+    let facts = run(&roots(), &[list(Some(9), SOON, &[])], true, &[]).0.unwrap();
+    let seen = facts.crl_numbers();
+    refused_at("snp.crl_number", "earlier", run(&roots(), &[list(Some(8), SOON, &[])], true, seen));
+    refused_at("snp.crl_number", "none", run(&roots(), &[list(None, SOON, &[])], true, seen));
+    assert!(run(&roots(), &[list(Some(10), SOON, &[])], true, seen).0.is_ok());
+    let longer = [CrlNumber { authority: seen[0].authority, number: vec![1, 0] }];
+    refused_at("snp.crl_number", "256", run(&roots(), &[list(Some(127), SOON, &[])], true, &longer));
+}
+
+#[test]
+fn authority_revoked() {
+    for roots in [roots(), certified_roots()] {
+        refused_at("snp.revoked", "ASK", run(&roots, &[list(Some(9), SOON, &[2])], false, &[]));
+        let of_the_ask = crl(&authorities().ask, "SEV-Milan", Some(1), SOON, &[0]);
+        refused_at("snp.revoked", "VCEK", run(&roots, &[of_the_ask], false, &[]));
+    }
+}
