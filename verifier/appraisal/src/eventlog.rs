@@ -40,7 +40,7 @@ pub static LOG_REPLAYS: Rule = Rule {
 pub static RULES: [&Rule; 2] = [&LOG_WELL_FORMED, &LOG_REPLAYS];
 
 /// Registers that are closed when the operating system runs: 0 to 7 firmware, 8, 9 and 14 boot loader. The others go on growing.
-const BOOT_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
+pub(crate) const BOOT_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
 
 /// A log whose digests are those of the quoted registers; made only by [`appraise_log`].
 #[derive(Debug, Clone, Copy)]
