@@ -4,6 +4,7 @@ use super::Document;
 use super::parts::Item;
 use super::pcrs::Pcrs;
 use crate::json::Text;
+use crate::snp::CertificateTable;
 use crate::tpm::buffer::unwrap_tpm2b;
 use crate::tpm::structures::{Public, Signature};
 use crate::{azure, hex, tpm, x509};
@@ -241,11 +242,16 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     {
         return one(item);
     }
-    // ABI 1.55, table 22: the length, or version and signature algorithm where more follows.
-    if let Some((report, table)) = bytes.split_at_checked(0x4a0)
-        && ((table.is_empty() && matches!(word(0), Some(1..=16))) || (matches!(word(0), Some(2..=5)) && word(0x34) == Some(1)))
-    {
-        return one(Item::SnpReport { report, table });
+    // AMD 56860, table 23: the length with one of version and signature algorithm, or both where more follows, or what has to follow.
+    if let Some((report, table)) = bytes.split_at_checked(0x4a0) {
+        let ecdsa = word(0x34) == Some(1);
+        let is_report = match table {
+            [] => ecdsa || matches!(word(0), Some(1..=16)),
+            table => (ecdsa && matches!(word(0), Some(2..=5))) || CertificateTable::parse(table).is_ok_and(|it| !it.entries.is_empty()),
+        };
+        if is_report {
+            return one(Item::SnpReport { report, table });
+        }
     }
     tpm_structure(bytes).or_else(|| log(bytes)).map_or(Recognised::Unknown, one)
 }

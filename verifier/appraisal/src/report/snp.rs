@@ -1,5 +1,8 @@
 //! An SEV-SNP report with the certificates of its key.
 
+#[cfg(test)]
+mod tests;
+
 use super::Settings;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
@@ -9,10 +12,10 @@ use crate::snp::{
     Body, CertificateTable, Evidence, Part, Policy, Product, RULES, Report, Revocation, Tcb, Trust, Unproven, Vek, VekKind,
     appraise_policy, appraise_report, appraise_set, choose,
 };
-use crate::x509::{Crl, parse};
+use crate::x509::{Crl, parse, pem};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
-use x509_parser::pem::parse_x509_pem;
+use std::collections::BTreeSet;
 use x509_parser::prelude::X509Certificate;
 
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
@@ -55,7 +58,7 @@ fn prove(evidence: &Evidence<'_>, trust: &Trust<'_>, policy: &Policy, findings: 
         Ok(facts) => {
             let (root, kind) = facts.root();
             findings.anchor(format!("{root} ({})", kind.as_str()));
-            appraise_set(evidence.certificates, trust.roots, trust.now, &mut findings.authenticity);
+            appraise_set(evidence.certificates, &facts, trust.roots, trust.now, &mut findings.authenticity);
             appraise_policy(&facts, policy, &mut findings.policy);
         }
         Err(Unproven::Failed) => {}
@@ -74,25 +77,29 @@ fn prove(evidence: &Evidence<'_>, trust: &Trust<'_>, policy: &Policy, findings: 
     }
 }
 
+/// Certificates that are looked at: with more there is no path.
+const MOST_CERTIFICATES: usize = 18;
+
 /// Certificates and revocation lists, from files and from the host's table; each once.
+#[derive(Default)]
 struct Collateral<'p> {
-    certificates: Vec<Cow<'p, [u8]>>,
-    lists: Vec<Cow<'p, [u8]>>,
+    certificates: BTreeSet<Cow<'p, [u8]>>,
+    lists: BTreeSet<Cow<'p, [u8]>>,
 }
 
 impl<'p> Collateral<'p> {
     fn of(parts: &'p Parts<'_>, findings: &mut Findings) -> Self {
-        let mut collateral = Self { certificates: Vec::new(), lists: Vec::new() };
+        let mut collateral = Self::default();
         for item in parts.items() {
             match item {
-                Item::Certificate(der) => collateral.add(Cow::Borrowed(der)),
-                Item::Crl(der) => collateral.add(Cow::Borrowed(der)),
-                _ => true,
-            };
+                Item::Certificate(der) => _ = collateral.certificates.insert(Cow::Borrowed(der)),
+                Item::Crl(der) => _ = collateral.lists.insert(Cow::Borrowed(der)),
+                _ => {}
+            }
         }
         for (file, table) in parts.each(|item| if let Item::SnpReport { table, .. } = item { Some(*table) } else { None }) {
             match CertificateTable::parse(table) {
-                Ok(table) if table.entries.iter().all(|entry| collateral.add(without_armour(entry))) => {}
+                Ok(table) if table.entries.iter().all(|entry| collateral.add(entry)) => {}
                 Ok(_) => findings.malformed(file, "an entry of its certificate table is no certificate; take the report again"),
                 Err(error) => findings.malformed(file, error),
             }
@@ -100,31 +107,29 @@ impl<'p> Collateral<'p> {
         collateral
     }
 
-    /// Sorts one in; `false` if it is neither.
-    fn add(&mut self, der: Cow<'p, [u8]>) -> bool {
-        let (certificate, list) = (parse(&der).is_some(), Crl::parse(&der).is_ok());
-        if certificate && !self.certificates.contains(&der) {
-            self.certificates.push(der);
-        } else if list && !self.lists.contains(&der) {
-            self.lists.push(der);
-        }
-        certificate || list
+    /// Sorts an entry of a host's table in, in DER or in PEM; `false` if it is neither certificate nor list.
+    fn add(&mut self, entry: &'p [u8]) -> bool {
+        let blocks = std::str::from_utf8(entry).ok().and_then(|text| pem::blocks(text).ok()).filter(|blocks| !blocks.is_empty());
+        let all = match blocks {
+            Some(blocks) => blocks.into_iter().map(|(_, der)| Cow::Owned(der)).collect(),
+            None => vec![Cow::Borrowed(entry)],
+        };
+        all.into_iter().all(|der| {
+            let (certificate, list) = (parse(&der).is_some(), Crl::parse(&der).is_ok());
+            let kept = if certificate { &mut self.certificates } else { &mut self.lists };
+            if certificate || list {
+                kept.insert(der);
+            }
+            certificate || list
+        })
     }
 
     fn certificates(&self) -> Vec<X509Certificate<'_>> {
-        self.certificates.iter().filter_map(|der| parse(der)).collect()
+        self.certificates.iter().take(MOST_CERTIFICATES).filter_map(|der| parse(der)).collect()
     }
 
     fn lists(&self) -> Vec<&[u8]> {
         self.lists.iter().map(AsRef::as_ref).collect()
-    }
-}
-
-/// Hosts keep their certificates in DER or in PEM.
-fn without_armour(entry: &[u8]) -> Cow<'_, [u8]> {
-    match parse_x509_pem(entry) {
-        Ok((_, pem)) if entry.starts_with(b"-----BEGIN ") => Cow::Owned(pem.contents),
-        _ => Cow::Borrowed(entry),
     }
 }
 

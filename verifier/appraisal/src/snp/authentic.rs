@@ -7,7 +7,7 @@ use super::vek::{Vek, VekKind, choose};
 use crate::check::{Checks, Rule};
 use crate::claims::RootKind;
 use crate::hex::encode as hex;
-use crate::x509::{EvidenceKind, Path, PathError, Profile, Roots, find_path};
+use crate::x509::{EvidenceKind, Path, PathError, Profile, Roots};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use podseal_protocol::Digest;
 use x509_parser::prelude::X509Certificate;
@@ -231,7 +231,7 @@ pub fn appraise_report(evidence: &Evidence<'_>, trust: &Trust<'_>, checks: &mut 
     let signed = verifies(report, signer);
     let found = if signed { "a signature by this key" } else { "no signature of this key over these bytes" };
     holds &= checks.record(&SNP_SIGNATURE, signed, "ECDSA P-384 with SHA-384", found);
-    let chain = find_path(signer, &others, trust.roots.for_kind(EvidenceKind::Snp), &PROFILE, trust.now);
+    let chain = trust.roots.path(EvidenceKind::Snp, signer, &others, &PROFILE, trust.now);
     if let Some(part) = chain.as_ref().err().and_then(|error| lacks(error, signer, vek.as_ref().ok()?, &others)) {
         return Err(if holds { Unproven::Lacks(part) } else { Unproven::Failed });
     }

@@ -3,7 +3,7 @@
 use super::authentic::{Chain, Trust};
 use crate::check::{Checks, Rule};
 use crate::hex::encode as hex;
-use crate::x509::{Crl, CrlError};
+use crate::x509::{Crl, Issuer};
 use podseal_protocol::Digest;
 
 /// Each list is a current one of an authority on the way to the root, the root's among them where lists are demanded.
@@ -55,10 +55,10 @@ pub(super) fn appraise(chain: &Chain<'_, '_>, trust: &Trust<'_>, checks: &mut Ch
         return Some(Vec::new());
     }
     checks.also_owing(&REVOCATION_RULES);
-    let lists = revocation.lists.iter().map(|der| verified(der, chain, trust)).collect::<Result<Vec<_>, _>>();
+    let lists = revocation.lists.iter().map(|der| verified(der, chain, trust.now)).collect::<Result<Vec<_>, _>>();
     let root = chain.path.anchor.key;
     let found = match &lists {
-        Err(error) => error.to_string(),
+        Err(error) => error.clone(),
         Ok(lists) if revocation.demanded && !lists.iter().any(|list| list.authority == root) => "no list of the root".to_owned(),
         Ok(lists) => format!("{} current", lists.len()),
     };
@@ -98,14 +98,10 @@ impl Verified<'_> {
 }
 
 /// The list, if a certificate on the way, or the root itself, signed it and it is current.
-fn verified<'l>(der: &'l [u8], chain: &Chain<'_, '_>, trust: &Trust<'_>) -> Result<Verified<'l>, CrlError> {
-    let crl = Crl::parse(der)?;
-    if let Some(authority) = chain.issuers().find(|authority| crl.is_of(*authority)) {
-        crl.verify(authority, trust.now)?;
-        return Ok(Verified { authority: Digest::of(authority.public_key().raw), crl });
-    }
-    // A root that is pinned by its key alone has no name, and no list is its.
-    let unnamed = || CrlError::Signature { issuer: crl.issuer() };
-    crl.verify(chain.path.anchor.issuer().ok_or_else(unnamed)?, trust.now)?;
-    Ok(Verified { authority: chain.path.anchor.key, crl })
+fn verified<'l>(der: &'l [u8], chain: &Chain<'_, '_>, now: u64) -> Result<Verified<'l>, String> {
+    let crl = Crl::parse(der).map_err(|error| error.to_string())?;
+    let mut authorities = chain.issuers().map(Issuer::from).chain(chain.path.anchor.issuer());
+    let authority = authorities.find(|authority| crl.is_of(*authority)).ok_or("a list of nobody on the way to the root")?;
+    crl.verify(authority, now).map_err(|error| error.to_string())?;
+    Ok(Verified { authority: Digest::of(authority.key), crl })
 }

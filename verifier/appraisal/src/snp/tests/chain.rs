@@ -1,6 +1,6 @@
 use super::forge::{
-    CHIP, NOW, TCB, appraise, appraise_with, ark, ask, authorities, certificates, certificates_under, certified_roots, chips, refused_at,
-    report, roots, spki, vcek,
+    CHIP, NOW, TCB, appraise, appraise_with, ark, ask, authorities, certificates, certificates_under, certified_roots, chips, facts,
+    refused_at, report, roots, spki, vcek,
 };
 use crate::check::{Checks, Verdict};
 use crate::snp::{Part, Revocation, Unproven, appraise_set};
@@ -80,18 +80,25 @@ fn certificate_decoys() {
 }
 
 #[test]
-fn set_with_a_certificate_that_is_not_amds() {
-    let set = |certificates: &[Vec<u8>]| {
-        let certificates = certificates.iter().map(|der| parse(der).unwrap()).collect::<Vec<_>>();
+fn set_with_a_certificate_that_belongs_elsewhere() {
+    let facts = facts(&[], &certificates());
+    let set = |more: &[Vec<u8>]| {
+        let all = [&certificates()[..], more].concat();
+        let certificates = all.iter().map(|der| parse(der).unwrap()).collect::<Vec<_>>();
         let mut checks = Checks::owing(&[]);
-        let holds = appraise_set(&certificates, &roots(), NOW, &mut checks);
+        let holds = appraise_set(&certificates, &facts, &roots(), NOW, &mut checks);
         let failed = checks.finish().into_iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.rule.name);
-        (holds, failed.collect::<Vec<_>>())
+        assert_eq!(failed.collect::<Vec<_>>(), if holds { &[][..] } else { &["snp.certificates"] });
+        holds
     };
-    assert_eq!(set(&certificates()), (true, vec![]));
+    assert!(set(&[]));
     let mut old = ask();
     old.until = "250101000000Z";
-    assert!(set(&[&certificates()[..], &[old.issue(&authorities().ark)]].concat()).0, "out of date, and not used");
-    let forged = ask().issue(&authorities().other);
-    assert_eq!(set(&[&certificates()[..], &[forged]].concat()), (false, vec!["snp.certificates"]));
+    assert!(set(&[old.issue(&authorities().ark)]), "out of date, and not used");
+    assert!(set(&[vcek(&chips()[0], "Milan-B0", &CHIP, [1; 8]).issue(&authorities().ask)]), "of the same key");
+    assert!(!set(&[ask().issue(&authorities().other)]), "forged");
+    assert!(!set(&[vcek(&chips()[1], "Milan-B0", &CHIP, TCB).issue(&authorities().ask)]), "another key's");
+    let mut other = ark();
+    other.spki = spki(authorities().other.public_key());
+    assert!(!set(&[other.issue(&authorities().other)]), "another root's");
 }

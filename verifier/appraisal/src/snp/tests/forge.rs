@@ -42,6 +42,7 @@ pub(crate) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let value = parts.concat();
     let length = match value.len() {
         short @ 0..=0x7f => vec![u8::try_from(short).unwrap()],
+        byte @ 0x80..=0xff => vec![0x81, u8::try_from(byte).unwrap()],
         long => [&[0x82][..], &u16::try_from(long).unwrap().to_be_bytes()].concat(),
     };
     [&[tag][..], &length, &value].concat()
