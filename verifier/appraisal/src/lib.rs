@@ -14,6 +14,7 @@ pub mod entry;
 pub mod eventlog;
 pub mod explanation;
 mod hex;
+pub mod ima;
 mod json;
 pub mod merkle;
 pub mod pod_log;
