@@ -114,13 +114,15 @@ fn what_is_no_list() {
 fn never_panics() {
     let bytes = binary(&[node(), vec![buffer(".ima", &[7; 32], b"key")]].concat());
     let text = [ng("/init", b"contents"), ng("/bin/a", b"a")].concat().into_bytes();
-    for (form, list) in [(List::Binary as fn(_) -> _, &bytes), (List::Ascii as fn(_) -> _, &text)] {
-        for at in 0..list.len() {
+    for whole in [&bytes, &text] {
+        for at in 0..whole.len() {
             for byte in [0, b' ', b'\n', b':', 0x7f, 0xff] {
-                let mut altered = list.clone();
+                let mut altered = whole.clone();
                 altered[at] = byte;
-                let _ = survey(form(&altered));
-                let _ = survey(form(&altered[..at]));
+                for bytes in [&altered[..], &altered[..at]] {
+                    let _ = survey(List::Binary(bytes));
+                    let _ = survey(List::Ascii(bytes));
+                }
             }
         }
     }
