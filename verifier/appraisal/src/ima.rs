@@ -113,7 +113,7 @@ pub fn appraise_list<'a>(list: List<'a>, quoted: &PcrValues, checks: &mut Checks
     let found = read.as_ref().map_or_else(ToString::to_string, |survey| format!("{} entries", survey.entries));
     let well_formed = checks.record(&IMA_WELL_FORMED, read.is_ok(), "an IMA measurement list", found);
     let survey = read.ok().filter(|_| well_formed)?;
-    let mut holds = record_template_digests(&survey, checks);
+    let mut holds = appraise_survey(&survey, checks);
     holds &= checks.record(&IMA_REGISTER, survey.elsewhere == 0, "PCR 10 only", format!("{} entries of other registers", survey.elsewhere));
     let wanted = register.map_or_else(|| "a quoted PCR 10".to_owned(), |value| format!("PCR 10 = {}, as quoted", hex(value)));
     holds &= checks.record(&IMA_REPLAYS, proved.is_some(), wanted, leads_to(&survey, bank));
@@ -121,18 +121,33 @@ pub fn appraise_list<'a>(list: List<'a>, quoted: &PcrValues, checks: &mut Checks
     proved.filter(|_| holds).map(|proved| ProvedList { list, proved })
 }
 
-/// Records [`IMA_TEMPLATE_DIGEST`] of every entry that can be checked.
-pub fn record_template_digests(survey: &Survey, checks: &mut Checks) -> bool {
-    let found = match survey.mismatches.first() {
-        Some(first) => format!("{} that are not, the first of them entry {first}", survey.mismatches.len()),
-        None => format!("{} that are", survey.matches),
-    };
-    checks.record(&IMA_TEMPLATE_DIGEST, survey.mismatches.is_empty(), "template digests that are the hash of their entry", found)
+/// Appraises what a list says of itself: [`IMA_TEMPLATE_DIGEST`], and of [`OTHER_RULES`] those that there is something to appraise on.
+pub fn appraise_survey(survey: &Survey, checks: &mut Checks) -> bool {
+    let found = told(survey.matches, &survey.mismatches);
+    let mut holds =
+        checks.record(&IMA_TEMPLATE_DIGEST, survey.mismatches.is_empty(), "template digests that are the hash of their entry", found);
+    if survey.buffer_matches > 0 || !survey.buffer_mismatches.is_empty() {
+        let found = told(survey.buffer_matches, &survey.buffer_mismatches);
+        holds &= checks.record(&IMA_BUFFER_DIGEST, survey.buffer_mismatches.is_empty(), "digests that are the hash of their buffer", found);
+    }
+    let good = survey.signatures.iter().filter(|signature| matches!(signature, Signature::Good(_))).count();
+    let bad = survey.signatures.iter().find(|signature| matches!(signature, Signature::Bad(_)));
+    if good > 0 || bad.is_some() {
+        let found = bad.map_or_else(|| format!("{good} that are"), ToString::to_string);
+        holds &= checks.record(&IMA_FILE_SIGNATURE, bad.is_none(), "signatures by the keys that they name", found);
+    }
+    holds
+}
+
+fn told(matches: usize, mismatches: &[usize]) -> String {
+    match mismatches.first() {
+        Some(first) => format!("{} that are not, the first of them entry {first}", mismatches.len()),
+        None => format!("{matches} that are"),
+    }
 }
 
 /// What the whole list leads to, in words.
-#[must_use]
-pub fn leads_to(survey: &Survey, bank: HashAlgorithm) -> String {
+fn leads_to(survey: &Survey, bank: HashAlgorithm) -> String {
     let replays = survey.registers.iter().filter(|replay| replay.bank() == bank);
     let values = replays.filter_map(Replay::value).map(hex).collect::<Vec<_>>();
     format!("{} entries, which lead to {}", survey.entries, values.join(" or "))

@@ -11,6 +11,9 @@ use podseal_protocol::Limits;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+#[cfg(test)]
+mod tests;
+
 /// What a log leads to, by bank.
 pub(super) type Banks = BTreeMap<HashAlgorithm, Registers>;
 

@@ -7,11 +7,14 @@ use super::parts::{Item, Parts};
 use super::pcrs::Pcrs;
 use crate::hex::encode as hex;
 use crate::ima::{
-    Extension, IMA_BUFFER_DIGEST, IMA_FILE_SIGNATURE, IMA_REGISTER, IMA_REPLAYS, Keyring, List, Named, REGISTER, Replay, Signature, Survey,
-    boot_aggregate, boot_aggregates, record_template_digests,
+    Extension, IMA_REGISTER, IMA_REPLAYS, Keyring, List, Named, REGISTER, Replay, Survey, appraise_survey, boot_aggregate,
+    boot_aggregates,
 };
 use crate::tpm::HashAlgorithm;
 use serde_json::{Value, json};
+
+#[cfg(test)]
+mod tests;
 
 /// The banks that a list is replayed into.
 const BANKS: [HashAlgorithm; 3] = [HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha384];
@@ -117,19 +120,7 @@ impl<'p> Beside<'p> {
 }
 
 fn checks(survey: &Survey, findings: &mut Findings) {
-    let checks = &mut findings.authenticity;
-    record_template_digests(survey, checks);
-    if survey.buffer_matches > 0 || !survey.buffer_mismatches.is_empty() {
-        let found = format!("{} that are, {} that are not", survey.buffer_matches, survey.buffer_mismatches.len());
-        let holds = survey.buffer_mismatches.is_empty();
-        checks.record(&IMA_BUFFER_DIGEST, holds, "digests that are the hash of their buffer", found);
-    }
-    let signed = survey.signatures.iter().filter(|signature| matches!(signature, Signature::Good(_) | Signature::Bad(_)));
-    if signed.count() > 0 {
-        let bad = survey.signatures.iter().find(|signature| matches!(signature, Signature::Bad(_)));
-        let found = bad.map_or_else(|| "signatures by the keys that they name".to_owned(), ToString::to_string);
-        checks.record(&IMA_FILE_SIGNATURE, bad.is_none(), "signatures by the keys that they name", found);
-    }
+    appraise_survey(survey, &mut findings.authenticity);
     let found = format!("{} entries of others", survey.elsewhere);
     findings.policy.record(&IMA_REGISTER, survey.elsewhere == 0, "entries of PCR 10", found);
     if survey.unreadable > 0 {

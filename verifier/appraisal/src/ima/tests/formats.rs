@@ -1,5 +1,5 @@
-use super::forge::{Line, binary, buffer, file, node, registers, sha1, violation};
-use crate::ima::{Extension, Keyring, List, ListError, Survey, Template};
+use super::forge::{Line, appraise, binary, buffer, file, node, registers, sha1, violation};
+use crate::ima::{Extension, Keyring, List, ListError, Survey, Template, appraise_survey};
 use crate::tpm::HashAlgorithm;
 use podseal_protocol::Digest;
 
@@ -63,7 +63,9 @@ fn an_altered_entry_and_an_altered_buffer() {
     let altered = survey(List::Ascii([ng("/bin/a", b"a"), text].concat().as_bytes())).unwrap().mismatches;
     assert_eq!(altered, [1]);
     let bytes = binary(&[buffer(".ima", &Digest::of(b"key").0, b"another key")]);
-    assert_eq!(survey(List::Binary(&bytes)).unwrap().buffer_mismatches, [0]);
+    let read = survey(List::Binary(&bytes)).unwrap();
+    assert_eq!(read.buffer_mismatches, [0]);
+    assert_eq!(appraise(&[], |checks| appraise_survey(&read, checks).then_some(())).1, ["ima.buffer_digest"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-use super::forge::{binary, signed};
-use crate::ima::{Keyring, KeyringError, List, Signature};
+use super::forge::{appraise, binary, signed};
+use crate::ima::{Keyring, KeyringError, List, Signature, Survey, appraise_survey};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -20,10 +20,14 @@ fn keyring(keys: &[(u32, &[u8])]) -> Keyring {
     Keyring::parse(serde_json::json!({ "pubkeys": pubkeys, "keyids": keyids }).to_string().as_bytes()).unwrap()
 }
 
+/// What becomes of the signature, which only a bad one fails.
 fn told(digest: &[u8], signature: &[u8], keyring: &Keyring) -> String {
     let bytes = binary(&[signed("/usr/bin/dd", digest, signature)]);
-    let entry = List::Binary(&bytes).entries().next().unwrap().unwrap();
-    Signature::of(&entry, keyring).unwrap().to_string()
+    let survey = Survey::of(List::Binary(&bytes), &[], keyring, |_, _| {}).unwrap();
+    let (_, failed) = appraise(&[], |checks| appraise_survey(&survey, checks).then_some(()));
+    let bad = matches!(survey.signatures[..], [Signature::Bad(_)]);
+    assert_eq!(failed, if bad { vec!["ima.file_signature"] } else { vec![] });
+    survey.signatures[0].to_string()
 }
 
 #[test]
