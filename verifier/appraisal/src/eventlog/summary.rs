@@ -16,7 +16,8 @@ pub struct Summary {
     pub kinds: BTreeMap<EventKind, usize>,
     /// Where the last of them ends, in bytes from the beginning of the log: filling, or a message to no register, follows.
     pub ends_at: usize,
-    /// How many events have a digest that is not the hash of their data, by type and register.
+    /// How many events have a digest that is not the hash of their data, by type and register: of the types whose data tell what was
+    /// measured. The digest of an image or a table is never that of the data beside it, which say where it was.
     pub digests_of_other_data: BTreeMap<(EventKind, u32), u64>,
     /// The locality in which the TPM was started, where the log tells it.
     pub startup_locality: Option<u8>,
@@ -26,6 +27,21 @@ pub struct Summary {
 
 /// The register of a message to whoever reads the log.
 const NO_REGISTER: u32 = u32::MAX;
+
+/// Types whose data tell what was measured (PFP 1.06, 10.4.1): separators and actions, versions, variables, partition tables, and what boot
+/// loaders have to say.
+const TELLING: [u32; 10] = [
+    0x0000_0004, // EV_SEPARATOR
+    0x0000_0005, // EV_ACTION
+    0x0000_0008, // EV_S_CRTM_VERSION
+    0x0000_000d, // EV_IPL
+    0x8000_0001, // EV_EFI_VARIABLE_DRIVER_CONFIG
+    0x8000_0002, // EV_EFI_VARIABLE_BOOT
+    0x8000_0006, // EV_EFI_GPT_EVENT
+    0x8000_0007, // EV_EFI_ACTION
+    0x8000_000c, // EV_EFI_VARIABLE_BOOT2
+    0x8000_00e0, // EV_EFI_VARIABLE_AUTHORITY
+];
 
 impl Summary {
     /// Of `log`, whose digests of `bank` are held against the events' data.
@@ -45,7 +61,7 @@ impl Summary {
             summary.events += 1;
             summary.registers.insert(event.pcr);
             *summary.kinds.entry(event.kind).or_default() += 1;
-            if event.is_extended() && log.digest(event, bank) != Some(bank.digest(&[event.data]).as_ref()) {
+            if TELLING.contains(&event.kind.0) && log.digest(event, bank) != Some(bank.digest(&[event.data]).as_ref()) {
                 *summary.digests_of_other_data.entry((event.kind, event.pcr)).or_default() += 1;
             }
             if !event.is_extended() {

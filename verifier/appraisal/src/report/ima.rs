@@ -7,8 +7,7 @@ use super::parts::{Item, Parts};
 use super::pcrs::Pcrs;
 use crate::hex::encode as hex;
 use crate::ima::{
-    Extension, IMA_REGISTER, IMA_REPLAYS, Keyring, List, Named, REGISTER, Replay, Survey, appraise_survey, boot_aggregate,
-    boot_aggregates,
+    Extension, IMA_REGISTER, IMA_REPLAYS, Keyring, List, Named, REGISTER, Replay, Survey, appraise_survey, boot_aggregate, boot_aggregates,
 };
 use crate::tpm::HashAlgorithm;
 use serde_json::{Value, json};

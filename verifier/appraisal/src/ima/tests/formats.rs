@@ -59,7 +59,7 @@ fn template_digest_of_another_length_names_its_algorithm() {
 #[test]
 fn an_altered_entry_and_an_altered_buffer() {
     let mut text = ng("/init", b"contents");
-    text.insert_str(text.len() - 1, "x");
+    text.insert(text.len() - 1, 'x');
     let altered = survey(List::Ascii([ng("/bin/a", b"a"), text].concat().as_bytes())).unwrap().mismatches;
     assert_eq!(altered, [1]);
     let bytes = binary(&[buffer(".ima", &Digest::of(b"key").0, b"another key")]);
