@@ -51,30 +51,33 @@ impl Replay {
 
     /// Extends by `entry`; one of another register changes nothing. A violation extends by all ones.
     pub fn extend(&mut self, entry: &Entry<'_>) {
-        if entry.pcr != u32::from(REGISTER) {
+        if entry.pcr != u32::from(REGISTER) || !self.told {
             return;
         }
-        let size = self.bank.size();
-        let mut extended = [0xff; HashAlgorithm::LARGEST];
-        if !entry.is_violation() {
-            let hashed = entry.hash(self.bank).filter(|_| self.extension == Extension::Rehashed);
-            let same = entry.template_digest.len() == size || self.extension == Extension::ZeroPadded;
-            let measured = match &hashed {
-                Some(hashed) => hashed.as_ref(),
-                // The template digest is the hash in this bank where the data are not told.
-                None if same => &*entry.template_digest,
-                None => {
-                    self.told = false;
-                    return;
-                }
-            };
-            for (index, byte) in extended.iter_mut().enumerate() {
-                *byte = measured.get(index).copied().unwrap_or(0);
-            }
+        if entry.is_violation() {
+            return self.extend_by(&[0xff; HashAlgorithm::LARGEST]);
         }
-        if let (Some(value), Some(extended)) = (self.value.get_mut(..size), extended.get(..size)) {
-            let new = self.bank.digest(&[value, extended]);
-            value.copy_from_slice(new.as_ref());
+        let rehashed = self.extension == Extension::Rehashed;
+        match rehashed.then(|| entry.hash(self.bank)).flatten() {
+            Some(hashed) => self.extend_by(hashed.as_ref()),
+            // The template digest is the hash in this bank where the data are not told.
+            None if self.extension == Extension::ZeroPadded || entry.template_digest.len() == self.bank.size() => {
+                self.extend_by(&entry.template_digest);
+            }
+            None => self.told = false,
+        }
+    }
+
+    /// As much of `measured` as the bank has room for, zeros behind it.
+    fn extend_by(&mut self, measured: &[u8]) {
+        let size = self.bank.size();
+        let mut both = [0; 2 * HashAlgorithm::LARGEST];
+        let bytes = self.value.iter().take(size).chain(measured.iter().take(size));
+        for (slot, byte) in both.iter_mut().zip(bytes) {
+            *slot = *byte;
+        }
+        if let (Some(value), Some(both)) = (self.value.get_mut(..size), both.get(..2 * size)) {
+            value.copy_from_slice(self.bank.digest(&[both]).as_ref());
         }
     }
 }

@@ -8,7 +8,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn survey(list: List<'_>) -> Result<Survey, ListError> {
-    Survey::of(list, &[HashAlgorithm::Sha256], &Keyring::default(), |_, _| {})
+    let mut seen = 0;
+    let survey = Survey::of(list, &[HashAlgorithm::Sha256], &Keyring::default(), |_, _| seen += 1)?;
+    assert_eq!(survey.entries, seen);
+    assert_eq!(survey.entries, survey.matches + survey.mismatches.len() + survey.violations + survey.unreadable);
+    Ok(survey)
 }
 
 /// The line that the kernel would print for an `ima-ng` entry.
