@@ -16,7 +16,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/LIMITATIONS.md",
     "docs/OPERATING.md",
     "docs/PROTOCOL.md",
-    "docs/REASONS.md",
+    "docs/CHECKS.md",
     "docs/THREAT_MODEL.md",
     "policies/README.md",
 ];

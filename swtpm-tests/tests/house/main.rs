@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod checks;
 mod documents;
 mod promises;
-mod reasons;
 mod shape;
 mod sources;
 mod walls;

@@ -43,7 +43,7 @@ pub static LOG_REPLAYS: Rule = Rule {
 pub static RULES: [&Rule; 2] = [&LOG_WELL_FORMED, &LOG_REPLAYS];
 
 /// Registers that are closed when the operating system runs: 0 to 7 firmware, 8, 9 and 14 boot loader. The others go on growing.
-const BOOT_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
+pub(crate) const BOOT_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
 
 /// Holds the replay of one bank against `values`: registers of the machine, each with what it holds. Returns the registers that are proved
 /// so, none if one differs, and records [`LOG_REPLAYS`] where there is anything to compare.

@@ -1,6 +1,7 @@
 //! The deciders. Evidence, endorsements, reference values and time come in as arguments; an appraisal goes out. Nothing here waits.
 
 pub mod appraiser;
+pub mod azure;
 pub mod batch;
 mod calendar;
 mod challenge;
@@ -8,6 +9,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod claims;
 pub mod continuity;
+pub mod cose;
 pub mod decision;
 pub mod enrolment;
 pub mod entry;
@@ -17,6 +19,7 @@ mod hex;
 pub mod ima;
 mod json;
 pub mod merkle;
+pub mod nitro;
 pub mod pod_log;
 pub mod policy;
 pub mod recheck;
@@ -24,6 +27,7 @@ pub mod records;
 pub mod reference;
 pub mod report;
 pub mod rules;
+pub mod tdx;
 pub mod token;
 pub mod tpm;
 pub mod workload;

@@ -11,6 +11,7 @@ pub mod ek;
 mod pcr;
 pub mod quote;
 mod rsa;
+pub mod signer;
 pub mod structures;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -5,13 +5,18 @@
 //! an argument.
 
 mod crl;
+mod der;
+mod kept;
+mod name;
 mod path;
+pub mod pem;
 mod roots;
 mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use crl::{Crl, CrlError};
-pub use path::{Path, PathError, Profile, find_path, parse};
+pub use crl::{Crl, CrlError, Issuer};
+pub(crate) use name::rfc4514;
+pub use path::{Path, PathError, Profile, find_path, is_signed, parse};
 pub use roots::{Anchor, EvidenceKind, RootError, Roots};
 pub use signature::signed_by;

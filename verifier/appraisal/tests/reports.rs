@@ -2,6 +2,8 @@
 //! files are called where their content tells what they are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+#[path = "reports/flips.rs"]
+mod flips;
 #[path = "vectors/manifest.rs"]
 mod manifest;
 #[path = "reports/runner.rs"]
@@ -13,6 +15,14 @@ macro_rules! categories {
         fn $test() {
             manifest::run($category, $count, runner::run);
         })+
+
+        /// Flipped bits, by the same names.
+        mod flipped {
+            $(#[test]
+            fn $test() {
+                crate::manifest::run($category, $count, crate::flips::run);
+            })+
+        }
     };
 }
 

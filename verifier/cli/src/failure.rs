@@ -6,6 +6,8 @@ use podseal_appraisal::{
     policy::{CaseError, PolicyError, UnknownAccept},
     recheck::RecheckError,
     reference::{CaptureError, ReferenceError},
+    report::Verdict,
+    x509::RootError,
 };
 use podseal_protocol::{key::KeyError, seal::SealError};
 use podseal_wire::pinned::ConnectError;
@@ -19,9 +21,23 @@ pub(crate) enum Outcome {
     Holds,
     /// What was checked does not hold; the output says what. Exit code 1.
     DoesNotHold,
+    /// A report's verdict. Exit codes as [`crate::report::EXIT_CODES`] says.
+    Report(Verdict),
 }
 
 impl Outcome {
+    /// As [`EXIT_CODES`] says.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Holds | Self::Report(Verdict::Verified) => 0,
+            Self::DoesNotHold => 1,
+            Self::Report(Verdict::Refused) => 2,
+            Self::Report(Verdict::Rejected) => 3,
+            Self::Report(Verdict::Incomplete) => 4,
+            Self::Report(Verdict::Malformed) => 5,
+        }
+    }
+
     /// The outcome of a check.
     pub(crate) fn of(holds: bool) -> Self {
         if holds { Self::Holds } else { Self::DoesNotHold }
@@ -83,6 +99,12 @@ pub(crate) enum Failure {
     Reference { path: PathBuf, error: ReferenceError },
     #[error("{path}: {error}")]
     Capture { path: PathBuf, error: CaptureError },
+    #[error("--roots: {0}")]
+    Roots(#[from] RootError),
+    #[error("{path}: found a folder within a folder, wanted files: give it as an argument of its own")]
+    Nested { path: PathBuf },
+    #[error("nothing was judged: {0}")]
+    NothingJudged(Box<Failure>),
     #[error("the operating system gives no randomness: see whether /dev/urandom works")]
     Randomness,
     #[error("the operating system gives no event queue: {0}: see the limit on open files (ulimit -n)")]
@@ -120,7 +142,7 @@ impl Failure {
     /// As [`EXIT_CODES`] says.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::LogDoesNotVerify | Self::NoDraft { .. } => 1,
+            Self::LogDoesNotVerify | Self::NoDraft { .. } | Self::NothingJudged(_) => 1,
             Self::NoConfig { .. }
             | Self::Config { .. }
             | Self::KeyMode { .. }
@@ -138,6 +160,8 @@ impl Failure {
             | Self::Accept(_)
             | Self::Reference { .. }
             | Self::Capture { .. }
+            | Self::Roots(_)
+            | Self::Nested { .. }
             | Self::Randomness
             | Self::Runtime(_)
             | Self::Connect(ConnectError::Address(_) | ConnectError::Identity(_)) => 2,

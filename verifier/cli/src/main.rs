@@ -13,6 +13,7 @@ mod node;
 mod output;
 mod policy;
 mod reference;
+mod report;
 mod secret;
 mod verifier;
 
@@ -55,6 +56,8 @@ enum Commands {
     Node(node::NodeCommand),
     #[command(subcommand)]
     Reference(reference::ReferenceCommand),
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     Explain(explain::ExplainCommand),
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -72,9 +75,9 @@ enum Commands {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::from_arg_matches(&command().get_matches()) {
+    let arguments = match command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(error) => error.exit(),
+        Err(error) => return usage(&error),
     };
     let in_home = || Some(PathBuf::from(env::var_os("HOME")?).join(".config"));
     let environment = Environment {
@@ -82,8 +85,7 @@ fn main() -> ExitCode {
         config_home: env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(in_home),
     };
     match run(arguments, environment) {
-        Ok(Outcome::Holds) => ExitCode::SUCCESS,
-        Ok(Outcome::DoesNotHold) => ExitCode::from(1),
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(failure) => {
             // Nobody is left to tell when standard error is closed.
             let _ = writeln!(io::stderr(), "podseal: {}", output::escaped(&failure.to_string(), true));
@@ -92,10 +94,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// A command line that says nothing sensible. Verdicts of reports take the code that usage has elsewhere.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when standard error is closed.
+    let _ = error.print();
+    let of_report = env::args_os().skip(1).any(|argument| argument == "report");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if of_report => ExitCode::from(1),
+        _ => ExitCode::from(2),
+    }
+}
+
 /// The whole command line; every help ends with the exit codes.
 fn command() -> Command {
     fn with_exit_codes(command: Command) -> Command {
-        command.after_help(EXIT_CODES).mut_subcommands(with_exit_codes)
+        match command.get_name() {
+            "report" => command.mut_subcommands(|command| command.after_help(report::help())),
+            _ => command.after_help(EXIT_CODES).mut_subcommands(with_exit_codes),
+        }
     }
     with_exit_codes(Arguments::augment_args(Command::new("podseal")))
 }
@@ -110,6 +127,7 @@ fn run(arguments: Arguments, environment: Environment) -> Result<Outcome, Failur
             Commands::Cluster(command) => command.run(&context).await,
             Commands::Node(command) => command.run(&context).await,
             Commands::Reference(command) => command.run(&context).await,
+            Commands::Report(command) => command.run(&context),
             Commands::Explain(command) => command.run(&context).await,
             Commands::Log(command) => command.run(&context).await,
             Commands::Audit(command) => command.run(&context).await,

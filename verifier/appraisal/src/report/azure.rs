@@ -1,7 +1,95 @@
+//! An Azure confidential VM: hardware report → runtime data → attestation key → quote → registers.
+
 use super::Settings;
 use super::findings::Findings;
-use super::parts::Parts;
+use super::parts::{Item, Parts};
+use super::quote::Signed;
+use crate::azure::{Hardware, HclReport, ONE_REPORT, RuntimeData, appraise_binding};
+use crate::check::Rule;
+use crate::hex;
+use crate::tpm::signer::Signer;
+use podseal_protocol::Digest;
+use serde_json::{Value, json};
 
-pub(super) fn appraise(_parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
-    findings.missing("appraisal", "to be written");
+/// The key given beside is the one that the hardware vouches for.
+static GIVEN_KEY: Rule = Rule {
+    name: "azure.given_key",
+    spec: "docs/AUDITING.md, report verify",
+    remedy: "Send the AK's public key or certificate of this VM: the one given is another's.",
+};
+
+/// Every rule of this room.
+pub(crate) static RULES: &[&Rule] = &[&GIVEN_KEY];
+
+pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
+    let hcl = hcl(parts, findings);
+    let alone = parts.only("runtime data", findings, |item| if let Item::RuntimeData(document) = item { Some(*document) } else { None });
+    let signed = Signed::of(parts, findings);
+    let (file, document) = match (&hcl, alone) {
+        (Some((file, hcl)), None) => (*file, hcl.runtime_data),
+        (Some((file, hcl)), Some((_, document))) if hcl.runtime_data == document => (*file, document),
+        (None, Some((file, document))) => (file, document),
+        (Some((file, _)), Some((other, _))) => {
+            let found = format!("{file} and {other}");
+            findings.authenticity.record(&super::findings::REPORT_ONE_OF_EACH, false, "one runtime data", found);
+            return;
+        }
+        (None, None) => return findings.missing("hcl_report", "the HCL report of the vTPM, or its runtime data with the TD's quote"),
+    };
+    let runtime = match RuntimeData::parse(document) {
+        Ok(runtime) => runtime,
+        Err(error) => return findings.malformed(file, error),
+    };
+    findings.claim("runtime_data", serde_json::from_slice::<Value>(document).unwrap_or_default());
+    findings.claim("runtime_data_sha256", Digest::of(document).to_string());
+    let bound = false;
+    if let Some(signed) = &signed {
+        tell(signed, parts, findings);
+    }
+    let key = runtime.attestation_key(&mut findings.authenticity).cloned();
+    let Some(key) = key.filter(|_| bound) else { return };
+    if !given(parts, &key, findings) {
+        return;
+    }
+    let Some(signed) = signed else {
+        return findings.missing("quote.attest", "the quote under the attestation key of the runtime data");
+    };
+    let nonce = parts.nonce(settings.nonce, findings);
+    let pcrs = parts.only("file of PCR values", findings, |item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None });
+    signed.appraise(&key, pcrs.map(|(_, pcrs)| pcrs), nonce.as_deref(), findings);
+}
+
+fn hcl<'a>(parts: &Parts<'a>, findings: &mut Findings) -> Option<(&'a str, HclReport<'a>)> {
+    let (file, bytes) = parts.only("HCL report", findings, |item| if let Item::HclReport(bytes) = item { Some(*bytes) } else { None })?;
+    let hcl = HclReport::parse(bytes).map_err(|error| findings.malformed(file, error)).ok()?;
+    findings.claim("hcl_version", hcl.version);
+    findings.claim("hw_report_type", if matches!(hcl.hardware, Hardware::Snp(_)) { "snp" } else { "tdx" });
+    findings.claim("hash_type", "sha256");
+    findings.claim("hw_report_data", hcl.report_data().map_or(Value::Null, |data| Value::from(hex::encode(data))));
+    Some((file, hcl))
+}
+
+/// What the quote says, by the names that this kind has for it.
+fn tell(signed: &Signed<'_>, parts: &Parts<'_>, findings: &mut Findings) {
+    signed.tell(findings);
+    findings.claim("nonce", hex::encode(signed.extra_data()));
+    let pcrs = parts.each(|item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None }).next();
+    if let Some(bank) = pcrs.and_then(|(_, pcrs)| pcrs.to_json().get("sha256").cloned()) {
+        findings.claim("pcrs_sha256", bank);
+    }
+}
+
+/// Bare key and certificate that came along: they add nothing, and must not be another's.
+fn given(parts: &Parts<'_>, key: &Signer, findings: &mut Findings) -> bool {
+    let mut holds = true;
+    for (file, spki) in parts.each(|item| if let Item::PublicKey(spki) = item { Some(spki) } else { None }) {
+        let same = **spki == *key.spki();
+        holds &= findings.authenticity.record(
+            &GIVEN_KEY,
+            same,
+            "the HCLAkPub of the runtime data",
+            if same { file } else { "another key" }.to_owned(),
+        );
+    }
+    holds
 }

@@ -1,7 +1,38 @@
+//! A TPM's quote under a key as given, or under one that a maker certified.
+
+mod key;
+mod log;
+mod rules;
+mod signed;
+
+pub(super) use rules::RULES;
+pub(super) use signed::{QuoteSignature, Signed};
+
 use super::Settings;
 use super::findings::Findings;
-use super::parts::Parts;
+use super::parts::{Item, Parts};
 
-pub(super) fn appraise(_parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
-    findings.missing("appraisal", "to be written");
+pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
+    let signed = Signed::of(parts, findings);
+    let key = key::find(parts, settings, findings);
+    let pcrs = parts.only("file of PCR values", findings, |item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None });
+    let nonce = parts.nonce(settings.nonce, findings);
+    let Some(signed) = signed else {
+        return findings.missing("quote.attest", "the TPMS_ATTEST that the TPM signed");
+    };
+    signed.tell(findings);
+    match pcrs {
+        Some((file, pcrs)) => {
+            findings.claim("pcrs", pcrs.to_json());
+            findings.anchor(format!("as given: {file}"));
+        }
+        None => findings.missing("pcrs", "the values of the quoted registers: the quote has only their digest"),
+    }
+    let pcrs = pcrs.map(|(_, pcrs)| pcrs);
+    if let Some(key) = key {
+        signed.appraise(&key, pcrs, nonce.as_deref(), findings);
+    }
+    if let Some(pcrs) = pcrs {
+        log::compare(parts, &signed, pcrs, findings);
+    }
 }

@@ -3,15 +3,15 @@
 use super::Document;
 use super::parts::Item;
 use super::pcrs::Pcrs;
+use crate::json::Text;
 use crate::tpm::buffer::unwrap_tpm2b;
 use crate::tpm::structures::{Public, Signature};
-use crate::{hex, json, tpm, x509};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::de::IgnoredAny;
+use crate::{azure, hex, tpm, x509};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use std::collections::BTreeSet;
+use std::fmt;
+use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// The names that decide where content cannot: by `*`, any text. A file of such a name that is not what the name says is malformed.
@@ -92,7 +92,7 @@ fn textual(text: &str) -> Recognised<'_> {
         return pem(trimmed);
     }
     if trimmed.starts_with('{') {
-        return object(trimmed);
+        return object(text);
     }
     if is_jwt(trimmed) {
         return one(Item::Jwt(trimmed));
@@ -110,18 +110,14 @@ fn one(item: Item<'_>) -> Recognised<'_> {
     Recognised::Items(vec![item])
 }
 
-/// RFC 7468: every block, text around them ignored.
+/// Every block; a label that says what the bytes are not is a lie.
 fn pem(text: &str) -> Recognised<'_> {
+    let blocks = match x509::pem::blocks(text) {
+        Ok(blocks) => blocks,
+        Err(error) => return Recognised::Malformed(error.to_string()),
+    };
     let mut items = Vec::new();
-    for block in text.split("-----BEGIN ").skip(1) {
-        let Some(((label, body), _)) = block.split_once("-----END ").and_then(|(block, end)| Some((block.split_once("-----")?, end)))
-        else {
-            return Recognised::Malformed("a PEM block has no end".to_owned());
-        };
-        let body = body.chars().filter(|character| !character.is_ascii_whitespace()).collect::<String>();
-        let Ok(der) = STANDARD.decode(body) else {
-            return Recognised::Malformed("the base64 of a PEM block is broken".to_owned());
-        };
+    for (label, der) in blocks {
         match (label, der_item(Cow::Owned(der))) {
             ("CERTIFICATE", Some(item @ Item::Certificate(_)))
             | ("X509 CRL", Some(item @ Item::Crl(_)))
@@ -140,7 +136,7 @@ fn der_item(der: Cow<'_, [u8]>) -> Option<Item<'_>> {
     };
     if x509::parse(&der).is_some() {
         Some(Item::Certificate(der))
-    } else if matches!(CertificateRevocationList::from_der(&der), Ok((rest, _)) if rest.is_empty()) {
+    } else if x509::Crl::parse(&der).is_ok() {
         Some(Item::Crl(der))
     } else if matches!(SubjectPublicKeyInfo::from_der(&der), Ok((rest, _)) if rest.is_empty()) {
         Some(Item::PublicKey(der))
@@ -152,10 +148,10 @@ fn der_item(der: Cow<'_, [u8]>) -> Option<Item<'_>> {
 /// A JSON object, by its members. Which of two equal members counts, the room that reads it decides: by refusing both.
 fn object(text: &str) -> Recognised<'_> {
     let bytes = text.as_bytes();
-    let Ok(members) = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text) else {
+    let Ok(Members(found)) = serde_json::from_str::<Members>(text) else {
         return Recognised::Unknown;
     };
-    let has = |name: &str| members.contains_key(name);
+    let has = |name: &str| found.contains(&name);
     if has("tcbInfo") {
         one(Item::TcbInfo(bytes))
     } else if has("enclaveIdentity") {
@@ -166,14 +162,37 @@ fn object(text: &str) -> Recognised<'_> {
         one(Item::Keyring(bytes))
     } else if has("keys") && has("vm-configuration") {
         one(Item::RuntimeData(bytes))
-    } else if let Some(pcrs) = Pcrs::parse(bytes) {
-        one(Item::Pcrs(pcrs))
     } else if ["eat_nonce", "eat_profile", "ueid", "submods"].iter().any(|name| has(name)) {
         one(Item::EatClaims(bytes))
-    } else if json::parse::<IgnoredAny>(bytes).is_err() {
-        Recognised::Malformed("the JSON is broken".to_owned())
     } else {
-        Recognised::Unknown
+        Pcrs::parse(bytes).map_or(Recognised::Unknown, |pcrs| one(Item::Pcrs(pcrs)))
+    }
+}
+
+/// Which of the members that tell something an object has.
+struct Members(BTreeSet<&'static str>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const TELLING: [&str; 10] =
+            ["tcbInfo", "enclaveIdentity", "kty", "pubkeys", "keys", "vm-configuration", "eat_nonce", "eat_profile", "ueid", "submods"];
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut found = BTreeSet::new();
+                while let Some((name, IgnoredAny)) = map.next_entry::<Text<'de>, IgnoredAny>()? {
+                    found.extend(TELLING.iter().find(|telling| **telling == &*name));
+                }
+                Ok(Members(found))
+            }
+        }
+        deserializer.deserialize_map(Names)
     }
 }
 
@@ -198,6 +217,9 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     if bytes.starts_with(b"HCLA") {
         return one(Item::HclReport(bytes));
     }
+    if let Some(document) = azure::runtime_data_of(bytes) {
+        return one(Item::RuntimeData(document));
+    }
     if bytes.starts_with(b"CCEL") {
         return one(Item::CcelTable(bytes));
     }
@@ -208,12 +230,6 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     if matches!(half(0), Some(3..=5)) && matches!(half(2), Some(2 | 3)) && matches!(word(4), Some(0 | 0x81)) {
         return one(Item::TdxQuote(bytes));
     }
-    // ABI 1.55, table 22: the length, or version and signature algorithm where more follows.
-    if let Some((report, table)) = bytes.split_at_checked(0x4a0)
-        && (table.is_empty() || (matches!(word(0), Some(2..=5)) && word(0x34) == Some(1)))
-    {
-        return one(Item::SnpReport { report, table });
-    }
     if matches!(bytes, [0x84, ..] | [0xd2, 0x84, ..]) {
         return cose(bytes);
     }
@@ -221,6 +237,12 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
         && let Some(item) = der_item(Cow::Borrowed(bytes))
     {
         return one(item);
+    }
+    // ABI 1.55, table 22: the length, or version and signature algorithm where more follows.
+    if let Some((report, table)) = bytes.split_at_checked(0x4a0)
+        && ((table.is_empty() && matches!(word(0), Some(1..=16))) || (matches!(word(0), Some(2..=5)) && word(0x34) == Some(1)))
+    {
+        return one(Item::SnpReport { report, table });
     }
     tpm_structure(bytes).or_else(|| log(bytes)).map_or(Recognised::Unknown, one)
 }

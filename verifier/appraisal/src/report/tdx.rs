@@ -1,7 +1,188 @@
+//! A TDX quote with its collateral.
+
 use super::Settings;
 use super::findings::Findings;
-use super::parts::Parts;
+use super::parts::{Item, Parts};
+use crate::calendar;
+use crate::hex::encode as hex;
+use crate::tdx::{
+    Collateral, CollateralError, CollateralEvidence, Evaluation, Floors, GenuineQuote, Pck, Policy, Quote, SignedJson, TdReport,
+    TdxEvidence, TdxFacts, appraise as appraise_tcb, appraise_certificates, appraise_policy, appraise_quote, pck_certificate,
+};
+use crate::x509::{Crl, Roots};
+use serde_json::{Map, Value, json};
+use x509_parser::prelude::X509Certificate;
 
-pub(super) fn appraise(_parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
-    findings.missing("appraisal", "to be written");
+pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
+    let Some((file, bytes)) = parts.only("TDX quote", findings, |item| if let Item::TdxQuote(quote) = item { Some(*quote) } else { None })
+    else {
+        return;
+    };
+    let quote = match Quote::parse(bytes) {
+        Ok(quote) => quote,
+        Err(error) => return findings.malformed(file, error),
+    };
+    let nonce = parts.nonce(settings.nonce, findings);
+    tell_quote(&quote, findings);
+    appraise_parts(parts, &quote, nonce.as_deref(), true, settings, findings);
+}
+
+/// Appraises `quote` with the certificates and the collateral of `parts`; facts only if authenticity held, whatever the policy says.
+/// `closed` says that every certificate of `parts` has to belong to the quote.
+pub(super) fn appraise_parts(
+    parts: &Parts<'_>,
+    quote: &Quote<'_>,
+    report_data: Option<&[u8]>,
+    closed: bool,
+    settings: &Settings<'_>,
+    findings: &mut Findings,
+) -> Option<TdxFacts> {
+    let beside = parts.certificates();
+    let evidence = TdxEvidence { quote, certificates: &beside, report_data };
+    if pck_certificate(&quote.chain(), &beside).is_none() {
+        findings.missing("pck_chain", "the PCK certificate of the platform with its chain: who vouches for the quoting enclave");
+    }
+    let genuine = appraise_quote(&evidence, settings.roots, settings.now, &mut findings.authenticity)?;
+    let (name, kind) = genuine.anchor();
+    findings.anchor(format!("{name} ({})", kind.as_str()));
+    let belong = !closed || appraise_certificates(&evidence, &genuine, &mut findings.authenticity);
+    let collateral = collateral(parts, &genuine, &[beside, quote.chain()].concat(), settings, findings)?;
+    tell_collateral(&genuine, &collateral, findings);
+    let facts = appraise_tcb(&genuine, &collateral, &Floors::default(), settings.now, &mut findings.authenticity)?;
+    appraise_policy(&facts, &Policy::SHIPPED, &mut findings.policy);
+    Some(facts).filter(|_| belong)
+}
+
+fn collateral(
+    parts: &Parts<'_>,
+    genuine: &GenuineQuote,
+    certificates: &[X509Certificate<'_>],
+    settings: &Settings<'_>,
+    findings: &mut Findings,
+) -> Option<Collateral> {
+    let info = parts.only("TCB info", findings, |item| if let Item::TcbInfo(json) = item { Some(*json) } else { None });
+    let identity = parts.only("QE identity", findings, |item| if let Item::QeIdentity(json) = item { Some(*json) } else { None });
+    let lists = parts.crls();
+    let crls = lists.iter().filter_map(|der| Crl::parse(der).ok()).collect::<Vec<_>>();
+    let evidence = CollateralEvidence {
+        tcb_info: info.and_then(|(file, json)| read(file, SignedJson::tcb_info(json), findings)),
+        qe_identity: identity.and_then(|(file, json)| read(file, SignedJson::qe_identity(json), findings)),
+        certificates,
+        crls: &crls,
+    };
+    for part in evidence.missing(genuine) {
+        findings.missing(part.as_str(), part.why());
+    }
+    let roots: &Roots = settings.roots;
+    Collateral::verify(&evidence, genuine, roots, settings.now, &mut findings.authenticity)
+}
+
+fn read<'a>(file: &str, json: Result<SignedJson<'a>, CollateralError>, findings: &mut Findings) -> Option<SignedJson<'a>> {
+    json.map_err(|error| findings.malformed(file, error)).ok()
+}
+
+/// What the quote says.
+fn tell_quote(quote: &Quote<'_>, findings: &mut Findings) {
+    findings.claim("version", quote.version);
+    findings.claim("tee_type", "0x81");
+    findings.claim("body_type", quote.body_type);
+    findings.claim("body", tell_body(&quote.body));
+    findings.claim("td_debug", quote.body.is_debug());
+    findings.claim("bytes_after_signature_data", quote.after.len());
+    let qe = &quote.qe;
+    findings.claim(
+        "qe",
+        json!({
+            "cpusvn": hex(&qe.cpusvn),
+            "miscselect": hex(&qe.miscselect),
+            "attributes": hex(&qe.attributes),
+            "mrenclave": hex(&qe.mrenclave),
+            "mrsigner": hex(&qe.mrsigner),
+            "isvprodid": qe.isvprodid,
+            "isvsvn": qe.isvsvn,
+            "reportdata": hex(&qe.reportdata),
+        }),
+    );
+    let chain = quote.chain();
+    if let Some((certificate, pck)) = pck_certificate(&chain, &[]).and_then(|certificate| Some((certificate, Pck::of(certificate)?))) {
+        tell_pck(certificate, &pck, findings);
+    }
+}
+
+/// What a quote says about a TD, by the names that Intel gives the fields.
+pub(super) fn tell_body(body: &TdReport) -> Value {
+    let mut told = Map::new();
+    let mut field = |name: &str, value: &[u8]| told.insert(name.to_owned(), hex(value).into());
+    field("tee_tcb_svn", &body.tee_tcb_svn);
+    field("mrseam", &body.mrseam);
+    field("mrsignerseam", &body.mrsignerseam);
+    field("seamattributes", &body.seamattributes);
+    field("tdattributes", &body.tdattributes);
+    field("xfam", &body.xfam);
+    field("mrtd", &body.mrtd);
+    field("mrconfigid", &body.mrconfigid);
+    field("mrowner", &body.mrowner);
+    field("mrownerconfig", &body.mrownerconfig);
+    for (number, rtmr) in body.rtmrs.iter().enumerate() {
+        field(&format!("rtmr{number}"), rtmr);
+    }
+    field("reportdata", &body.reportdata);
+    if let Some(extended) = &body.extended {
+        field("tee_tcb_svn2", &extended.tee_tcb_svn2);
+        field("mrservicetd", &extended.mrservicetd);
+    }
+    Value::Object(told)
+}
+
+/// What the PCK certificate says.
+fn tell_pck(certificate: &X509Certificate<'_>, pck: &Pck, findings: &mut Findings) {
+    findings.claim("fmspc", hex(&pck.fmspc));
+    findings.claim("pceid", hex(&pck.pceid));
+    findings.claim("pck_pcesvn", pck.pcesvn);
+    findings.claim("pck_sgx_tcb_components", pck.components.to_vec());
+    let issuer = certificate.issuer().iter_common_name().next().and_then(|name| name.as_str().ok());
+    findings.claim("pck_ca", issuer);
+    findings.claim("pck_serial", hex(&pck.serial));
+    findings.claim("pck_not_before", time(certificate.validity().not_before.timestamp()));
+    findings.claim("pck_not_after", time(certificate.validity().not_after.timestamp()));
+}
+
+fn time(seconds: impl TryInto<u64>) -> Option<String> {
+    seconds.try_into().ok().and_then(calendar::from_unix).map(|time| time.to_string())
+}
+
+/// What Intel says about the quote's platform, in collateral whose signatures held.
+fn tell_collateral(genuine: &GenuineQuote, collateral: &Collateral, findings: &mut Findings) {
+    let window = collateral.window().map(|window| vec![time(window.from), time(window.until)]);
+    findings.claim("collateral_window", window);
+    findings.claim("tcb_evaluation_data_number", collateral.evaluation_number());
+    let evaluation = Evaluation::of(genuine, collateral);
+    let (module, qe) = (&evaluation.module, &evaluation.qe);
+    let status = evaluation.status().map_or("NoMatchingLevel", |status| status.as_str());
+    let mut told = json!({
+        "fmspc_match": evaluation.fmspc_match,
+        "pceid_match": evaluation.pceid_match,
+        "module_id": module.id,
+        "module_mrsigner_ok": module.mrsigner_ok,
+        "module_attr_ok": module.attributes_ok,
+        "qe_misc_ok": qe.miscselect_ok,
+        "qe_attr_ok": qe.attributes_ok,
+        "qe_mrsigner_ok": qe.mrsigner_ok,
+        "qe_prodid_ok": qe.prodid_ok,
+        "tcb_status": status,
+    });
+    if let Some(level) = &evaluation.platform {
+        told["platform_status"] = level.status.as_str().into();
+        told["tcb_date"] = level.date.clone().into();
+        told["advisories"] = level.advisories.clone().into();
+    }
+    if let Some(level) = &module.level {
+        told["module_status"] = level.status.as_str().into();
+        told["module_advisories"] = level.advisories.clone().into();
+    }
+    if let Some(level) = &qe.level {
+        told["qe_status"] = level.status.as_str().into();
+        told["qe_advisories"] = level.advisories.clone().into();
+    }
+    findings.claim("tcb", told);
 }

@@ -166,7 +166,7 @@ pub fn appraise_certificate(
     let usage = checks.record(&EK_USAGE, parsed.as_ref().is_some_and(has_ek_usage), "extended key usage 2.23.133.8.1", usage);
     let others = intermediates.iter().map(|der| x509::parse(der)).collect::<Option<Vec<_>>>().ok_or(PathError::IssuerNotACertificate);
     let path = match (parsed.as_ref(), &others) {
-        (Some(leaf), Ok(others)) => x509::find_path(leaf, others, roots.anchors(), &PROFILE, now).map(|path| (leaf, path.anchor)),
+        (Some(leaf), Ok(others)) => roots.path(leaf, others, now).map(|path| (leaf, path.anchor)),
         (Some(_), Err(error)) => Err(error.clone()),
         (None, _) => Err(PathError::NotACertificate),
     };
@@ -203,11 +203,11 @@ pub fn appraise_ek(
     matches.then_some(EkIdentity { hash, public, certificate })
 }
 
-fn has_ek_usage(certificate: &X509Certificate<'_>) -> bool {
+pub(crate) fn has_ek_usage(certificate: &X509Certificate<'_>) -> bool {
     matches!(certificate.extended_key_usage(), Ok(Some(usage)) if usage.value.other.contains(&EK_CERTIFICATE))
 }
 
-fn usages(certificate: &X509Certificate<'_>) -> String {
+pub(crate) fn usages(certificate: &X509Certificate<'_>) -> String {
     match certificate.extended_key_usage() {
         Ok(Some(usage)) if !usage.value.other.is_empty() => usage.value.other.iter().map(Oid::to_id_string).collect::<Vec<_>>().join(", "),
         Ok(Some(_)) => "general key usages only".to_owned(),

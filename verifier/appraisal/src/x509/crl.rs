@@ -1,5 +1,6 @@
 //! Certificate revocation lists (RFC 5280, 5).
 
+use super::der::is_signed_object;
 use super::signature::signed_by;
 use thiserror::Error;
 use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate};
@@ -28,6 +29,21 @@ pub enum CrlError {
     },
 }
 
+/// Whoever issues lists: an authority's name and key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Issuer<'a> {
+    /// Distinguished name, DER.
+    pub name: &'a [u8],
+    /// `SubjectPublicKeyInfo`, DER.
+    pub key: &'a [u8],
+}
+
+impl<'a> From<&'a X509Certificate<'_>> for Issuer<'a> {
+    fn from(certificate: &'a X509Certificate<'_>) -> Self {
+        Self { name: certificate.subject().as_raw(), key: certificate.public_key().raw }
+    }
+}
+
 /// A parsed list, of which nothing is known to be true yet.
 #[derive(Debug)]
 pub struct Crl<'a> {
@@ -41,36 +57,58 @@ impl<'a> Crl<'a> {
     /// [`CrlError::NotAList`].
     pub fn parse(der: &'a [u8]) -> Result<Self, CrlError> {
         match CertificateRevocationList::from_der(der) {
-            Ok((rest, list)) if rest.is_empty() => Ok(Self { list }),
+            Ok((rest, list)) if rest.is_empty() && is_signed_object(der) => Ok(Self { list }),
             _ => Err(CrlError::NotAList),
         }
     }
 
     /// Whether the list names `authority` as its issuer.
     #[must_use]
-    pub fn is_of(&self, authority: &X509Certificate<'_>) -> bool {
-        self.list.issuer().as_raw() == authority.subject().as_raw()
+    pub fn is_of<'i>(&self, authority: impl Into<Issuer<'i>>) -> bool {
+        self.list.issuer().as_raw() == authority.into().name
+    }
+
+    /// Whether the key of `authority` signed it. It may be out of date.
+    ///
+    /// # Errors
+    /// [`CrlError::Signature`].
+    pub fn verify_signature<'i>(&self, authority: impl Into<Issuer<'i>>) -> Result<(), CrlError> {
+        let authority = authority.into();
+        let (signed, signature) = (self.list.tbs_cert_list.as_ref(), self.list.signature_value.as_ref());
+        match self.is_of(authority) && signed_by(authority.key, &self.list.signature_algorithm, signed, signature) {
+            true => Ok(()),
+            false => Err(CrlError::Signature { issuer: self.list.issuer().to_string() }),
+        }
+    }
+
+    /// `thisUpdate` and `nextUpdate`, seconds since the Unix epoch; `None` where it has no end, or one before 1970.
+    #[must_use]
+    pub fn window(&self) -> Option<(u64, u64)> {
+        let (from, until) = (self.list.last_update().timestamp(), self.list.next_update()?.timestamp());
+        Some((u64::try_from(from).ok()?, u64::try_from(until).ok()?))
+    }
+
+    /// Serial numbers that it lists, as they stand in the certificates, without leading zeros.
+    pub fn serials(&self) -> impl Iterator<Item = &[u8]> {
+        self.list.iter_revoked_certificates().map(|revoked| {
+            let serial = revoked.raw_serial();
+            serial.get(serial.iter().take_while(|byte| **byte == 0).count()..).unwrap_or_default()
+        })
     }
 
     /// Whether the key of `authority` signed it, and it is current at `now` (seconds since the Unix epoch).
     ///
     /// # Errors
     /// [`CrlError::Signature`], [`CrlError::Validity`].
-    pub fn verify(&self, authority: &X509Certificate<'_>, now: u64) -> Result<(), CrlError> {
-        let (outside, inside) = (&self.list.signature_algorithm, &self.list.tbs_cert_list.signature);
-        let (signed, signature) = (self.list.tbs_cert_list.as_ref(), self.list.signature_value.as_ref());
-        let holds = self.is_of(authority) && outside == inside && signed_by(authority.public_key().raw, outside, signed, signature);
-        let issuer = || self.list.issuer().to_string();
-        if !holds {
-            return Err(CrlError::Signature { issuer: issuer() });
-        }
+    pub fn verify<'i>(&self, authority: impl Into<Issuer<'i>>, now: u64) -> Result<(), CrlError> {
+        self.verify_signature(authority)?;
         let (from, until) = (self.list.last_update(), self.list.next_update());
         let now = i64::try_from(now).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
         if now.is_some_and(|now| from <= now && until.is_some_and(|until| now <= until)) {
             return Ok(());
         }
         Err(CrlError::Validity {
-            issuer: issuer(),
+            issuer: self.list.issuer().to_string(),
             from: from.to_string(),
             until: until.map_or_else(|| "-".to_owned(), |until| until.to_string()),
         })

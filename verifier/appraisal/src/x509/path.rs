@@ -3,6 +3,7 @@
 //! Certificate policies are read with the initial set any-policy, so they exclude nothing; every critical extension that is not processed
 //! here or by the evidence kind ends the path. Name constraints are refused: no certificate here has a name that they could judge.
 
+use super::der::is_signed_object;
 use super::roots::Anchor;
 use super::signature::signed_by;
 use podseal_protocol::Digest;
@@ -98,7 +99,15 @@ pub struct Path<'r> {
 /// A certificate, DER, without anything behind it.
 #[must_use]
 pub fn parse(certificate: &[u8]) -> Option<X509Certificate<'_>> {
-    X509Certificate::from_der(certificate).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed)
+    let (rest, parsed) = X509Certificate::from_der(certificate).ok()?;
+    (rest.is_empty() && is_signed_object(certificate)).then_some(parsed)
+}
+
+/// Whether the key `spki` (`SubjectPublicKeyInfo`, DER) signed a certificate: its bytes as they came.
+#[must_use]
+pub fn is_signed(certificate: &X509Certificate<'_>, spki: &[u8]) -> bool {
+    let (signed, signature) = (certificate.tbs_certificate.as_ref(), certificate.signature_value.as_ref());
+    signed_by(spki, &certificate.signature_algorithm, signed, signature)
 }
 
 /// The path from `leaf` to one of `anchors` at `now` (seconds since the Unix epoch), over certificates of `others`.
@@ -194,11 +203,10 @@ impl<'r, I: Iterator<Item = &'r Anchor> + Clone> Search<'_, '_, I> {
         }
     }
 
-    /// RFC 5280, 6.1.3 a 1: the signature over the bytes as they came, in the algorithm that is also inside of them (4.1.1.2).
+    /// RFC 5280, 6.1.3 a 1.
     fn verifies(&mut self, spki: &[u8], certificate: &X509Certificate<'_>) -> Result<bool, PathError> {
         self.signatures = self.signatures.checked_sub(1).ok_or(PathError::TooMuchWork)?;
-        let (outside, inside) = (&certificate.signature_algorithm, &certificate.tbs_certificate.signature);
-        Ok(outside == inside && signed_by(spki, outside, certificate.tbs_certificate.as_ref(), certificate.signature_value.as_ref()))
+        Ok(is_signed(certificate, spki))
     }
 
     /// RFC 5280, 6.1.4 g, k, m, n: an issuer's own limits.

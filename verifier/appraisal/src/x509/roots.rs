@@ -1,10 +1,14 @@
 //! Roots: whom somebody decided to believe, for which evidence, and how far.
 
-use super::path::parse;
+use super::crl::Issuer;
+use super::kept::{self, KeptPaths};
+use super::path::{Path, PathError, Profile, find_path, parse};
+use super::pem::{self, PemError};
 use crate::claims::RootKind;
 use podseal_protocol::Digest;
 use serde::Deserialize;
 use thiserror::Error;
+use x509_parser::prelude::X509Certificate;
 
 /// The maker's PKI that a root stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -107,6 +111,12 @@ impl Anchor {
         self.certified.as_ref()
     }
 
+    /// Name and key out of the root's certificate; `None` where it is pinned by its key alone, so that its certificate has to come along.
+    #[must_use]
+    pub fn issuer(&self) -> Option<Issuer<'_>> {
+        self.certified.as_ref().map(|certified| Issuer { name: &certified.subject, key: &certified.spki })
+    }
+
     fn fits(&self, evidence: EvidenceKind) -> bool {
         self.evidence.is_empty() || self.evidence.contains(&evidence)
     }
@@ -131,6 +141,7 @@ const SHIPPED: &[(&str, &str)] = &[
 #[derive(Debug, Clone, Default)]
 pub struct Roots {
     anchors: Vec<Anchor>,
+    kept: KeptPaths,
 }
 
 impl Roots {
@@ -139,6 +150,31 @@ impl Roots {
     pub fn shipped() -> Self {
         let files = SHIPPED.iter().flat_map(|(name, toml)| Self::of_file(name, toml).unwrap_or_default());
         Self::new(files.collect()).unwrap_or_default()
+    }
+
+    /// The roots of a folder: files of the form of `policies/roots` (`*.toml`), and certificates in PEM, which count as test roots for
+    /// everything that they fit. Other files are none.
+    ///
+    /// # Errors
+    /// [`RootError`] for the first file that is not what its name says.
+    pub fn of_folder(files: &[(String, Vec<u8>)]) -> Result<Self, RootError> {
+        let mut anchors = Vec::new();
+        for (name, bytes) in files {
+            let text = String::from_utf8_lossy(bytes);
+            if name.ends_with(".toml") {
+                anchors.extend(Self::of_file(name, &text)?);
+            } else if text.contains("-----BEGIN CERTIFICATE-----") {
+                let refused = |error: PemError| RootError::File { name: name.clone(), reason: error.to_string() };
+                for (_, der) in pem::blocks(&text).map_err(refused)?.into_iter().filter(|(label, _)| *label == "CERTIFICATE") {
+                    let anchor = Anchor::of_certificate(name.clone(), RootKind::Test, &der)?;
+                    // The same root in two files is one.
+                    if anchors.iter().all(|other: &Anchor| other.key != anchor.key) {
+                        anchors.push(anchor);
+                    }
+                }
+            }
+        }
+        Self::new(anchors)
     }
 
     /// The anchors that a file of the form of `policies/roots` names: keys by their digest, what each is for, and how far it is believed.
@@ -182,7 +218,7 @@ impl Roots {
                 return Err(RootError::SameKey { first: first.name.clone(), second: anchor.name.clone() });
             }
         }
-        Ok(Self { anchors })
+        Ok(Self { anchors, kept: KeptPaths::default() })
     }
 
     /// The roots that vouch for this kind of evidence.
@@ -190,22 +226,34 @@ impl Roots {
         self.anchors.iter().filter(move |anchor| anchor.fits(evidence))
     }
 
-    /// Every root.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Anchor> + Clone {
-        self.anchors.iter()
+    /// The path from `leaf` to one of the roots for `evidence`, as [`find_path`] has it; one that was found before under the same
+    /// certificates is not looked for again.
+    ///
+    /// # Errors
+    /// [`PathError`].
+    pub fn path(
+        &self,
+        evidence: EvidenceKind,
+        leaf: &X509Certificate<'_>,
+        others: &[X509Certificate<'_>],
+        profile: &Profile,
+        now: u64,
+    ) -> Result<Path<'_>, PathError> {
+        let key = kept::key(&format!("{} {}", evidence.as_str(), profile.purpose), leaf, others);
+        if let Some(path) = self.kept.get(&key, self.for_kind(evidence), now) {
+            return Ok(path);
+        }
+        let path = find_path(leaf, others, self.for_kind(evidence), profile, now)?;
+        self.kept.keep(key, &path, leaf, others);
+        Ok(path)
     }
 
     /// What would pass for this kind, for the operator.
     #[must_use]
     pub fn wanted(&self, evidence: EvidenceKind) -> String {
-        wanted(self.for_kind(evidence))
-    }
-}
-
-/// What would pass, for the operator.
-pub(crate) fn wanted<'r>(anchors: impl Iterator<Item = &'r Anchor>) -> String {
-    match anchors.map(|anchor| anchor.name.as_str()).collect::<Vec<_>>().as_slice() {
-        [] => "a path to a configured root (none is)".to_owned(),
-        names => format!("a path to {}", names.join(" or ")),
+        match self.for_kind(evidence).map(|anchor| anchor.name.as_str()).collect::<Vec<_>>().as_slice() {
+            [] => "a path to a configured root (none is)".to_owned(),
+            names => format!("a path to {}", names.join(" or ")),
+        }
     }
 }

@@ -9,3 +9,32 @@ fn shipped_roots_are_all_there() {
     let count = |kind| roots.for_kind(kind).count();
     assert_eq!((count(EvidenceKind::Snp), count(EvidenceKind::Tdx), count(EvidenceKind::Nitro), count(EvidenceKind::Tpm)), (3, 1, 1, 25));
 }
+
+mod kept_paths {
+    use crate::claims::RootKind;
+    use crate::x509::{Anchor, EvidenceKind, Profile, Roots, parse};
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+
+    const PROFILE: Profile = Profile { purpose: "a test", usage: None, processed: &[] };
+    /// 2026-01-01 and 2028-01-01.
+    const WITHIN: u64 = 1_767_225_600;
+    const AFTER: u64 = 1_830_297_600;
+
+    /// A path that is kept is not one for ever: the dates of each certificate on it count at each appraisal.
+    #[test]
+    fn kept_path_expires() {
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
+        let mut leaf = CertificateParams::default();
+        (leaf.not_before, leaf.not_after) = (date_time_ymd(2025, 1, 1), date_time_ymd(2027, 1, 1));
+        let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &root).unwrap();
+        let roots = Roots::new(vec![Anchor::of_certificate("root".into(), RootKind::Test, root.der()).unwrap()]).unwrap();
+        let leaf = parse(leaf.der()).unwrap();
+        for _ in 0..2 {
+            assert!(roots.path(EvidenceKind::Tpm, &leaf, &[], &PROFILE, WITHIN).is_ok());
+            assert!(roots.path(EvidenceKind::Tpm, &leaf, &[], &PROFILE, AFTER).is_err());
+        }
+        assert!(Roots::default().path(EvidenceKind::Tpm, &leaf, &[], &PROFILE, WITHIN).is_err());
+    }
+}

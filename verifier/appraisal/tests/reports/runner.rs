@@ -13,9 +13,7 @@ pub(crate) fn run(vector: &Vector) {
     if vector.entry["id"] == "tpm-ek/manufacturer-root-bundle" {
         return;
     }
-    let names = vector.entry["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap());
-    let files = names.map(|name| (name.to_owned(), vector.file(name))).collect::<Vec<_>>();
-    let now = if vector.entry["verify_at"].is_null() { ANY_TIME } else { vector.now() };
+    let (files, now) = (files(vector), now(vector));
     let report = verify(&files, now, None);
     assert_eq!(report.verdict, wanted(vector, vector.verdict()), "{} {}", vector.entry["id"], told(&report));
     if report.verdict != Verdict::Malformed {
@@ -28,6 +26,17 @@ pub(crate) fn run(vector: &Vector) {
     // What content tells needs no name.
     let anonymous = files.iter().enumerate().map(|(n, (name, bytes))| (renamed(n, name), bytes.clone())).collect::<Vec<_>>();
     assert_eq!(verify(&anonymous, now, None).verdict, report.verdict, "{} under other names", vector.entry["id"]);
+}
+
+/// The names and contents of a vector's files.
+pub(crate) fn files(vector: &Vector) -> Vec<(String, Vec<u8>)> {
+    let names = vector.entry["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap());
+    names.map(|name| (name.to_owned(), vector.file(name))).collect()
+}
+
+/// When it is to be verified.
+pub(crate) fn now(vector: &Vector) -> u64 {
+    if vector.entry["verify_at"].is_null() { ANY_TIME } else { vector.now() }
 }
 
 fn alternates(vector: &Vector, files: &[(String, Vec<u8>)], now: u64) {
@@ -73,7 +82,7 @@ fn renamed(n: usize, name: &str) -> String {
     if kept.iter().any(|kept| name.starts_with(kept)) { name.to_owned() } else { format!("{n}f3a{n}") }
 }
 
-fn verify(files: &[(String, Vec<u8>)], now: u64, nonce: Option<&[u8]>) -> Report {
+pub(crate) fn verify(files: &[(String, Vec<u8>)], now: u64, nonce: Option<&[u8]>) -> Report {
     let documents = files.iter().map(|(name, bytes)| Document { name, bytes }).collect::<Vec<_>>();
     appraise(&documents, &Settings { now, nonce, roots: &Roots::shipped() })
 }

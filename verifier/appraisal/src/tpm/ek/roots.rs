@@ -1,7 +1,9 @@
 //! The roots at which an EK certificate may end: each with the name and the kind that the configuration gives it.
 
+use super::PROFILE;
 use crate::claims::RootKind;
-use crate::x509::{Anchor, EvidenceKind, RootError, Roots};
+use crate::x509::{Anchor, EvidenceKind, Path, PathError, RootError, Roots};
+use x509_parser::prelude::X509Certificate;
 
 /// One root as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +32,8 @@ impl EkRoots {
         Ok(Self { roots: Roots::new(anchors.collect::<Result<_, _>>()?)? })
     }
 
-    pub(super) fn anchors(&self) -> impl Iterator<Item = &Anchor> + Clone {
-        self.roots.for_kind(EvidenceKind::Tpm)
+    pub(super) fn path(&self, leaf: &X509Certificate<'_>, others: &[X509Certificate<'_>], now: u64) -> Result<Path<'_>, PathError> {
+        self.roots.path(EvidenceKind::Tpm, leaf, others, &PROFILE, now)
     }
 
     /// What would have passed, for the operator.

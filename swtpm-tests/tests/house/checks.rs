@@ -1,4 +1,4 @@
-//! docs/REASONS.md: every rule that can be the reason of a refusal, from the sources. With PODSEAL_BLESS=1 it is written anew.
+//! docs/CHECKS.md: every rule that can be the reason of a refusal, from the sources. With PODSEAL_BLESS=1 it is written anew.
 //!
 //! Codes that are no rules (the attester's refusals, the administration's), and configuration keys, stand in docs/OPERATING.md.
 
@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use crate::sources::all_shipped;
 use crate::workspace::{document, root};
 
-const REASONS: &str = "docs/REASONS.md";
+const CHECKS: &str = "docs/CHECKS.md";
 const OPERATING: &str = "docs/OPERATING.md";
 
 const HEAD: &str = "\
-# Reasons
+# Checks
 
 Every check by its name: what demands it, and what to do when it does not pass. A refusal carries the name of the first check that did not pass;
 `podseal explain AUDIT-ID` shows all of them, with what was found and what was wanted. Codes that are not checks (the attester's own, the
@@ -108,12 +108,12 @@ fn every_rule_is_explained() {
     assert!(names.len() > 80 && names.contains("quote.signature") && names.contains("token.lifetime"), "{names:?}");
     let page = page(&rules);
     if std::env::var_os("PODSEAL_BLESS").is_some() {
-        std::fs::write(root().join(REASONS), page).expect("the document is written");
+        std::fs::write(root().join(CHECKS), page).expect("the document is written");
         return;
     }
-    let current = document(REASONS);
+    let current = document(CHECKS);
     let stale: Vec<_> = page.lines().filter(|line| !current.contains(line)).collect();
-    assert!(current == page, "{REASONS} is not what the rules say; run this test with PODSEAL_BLESS=1. New: {stale:#?}");
+    assert!(current == page, "{CHECKS} is not what the rules say; run this test with PODSEAL_BLESS=1. New: {stale:#?}");
 }
 
 /// Where codes and configuration keys stand in the sources.

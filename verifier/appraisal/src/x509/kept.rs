@@ -1,0 +1,64 @@
+//! Paths that were found before: a chain is the same for a machine's whole life, and its signatures cost more than the evidence's own.
+
+use super::path::Path;
+use super::roots::Anchor;
+use podseal_protocol::Digest;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, PoisonError};
+use x509_parser::prelude::X509Certificate;
+
+/// Paths kept: one for each machine and TCB version.
+const MOST: usize = 4096;
+
+/// What of a path does not depend on who holds the roots.
+#[derive(Debug, Clone)]
+struct Kept {
+    anchor: Digest,
+    issuers: Vec<usize>,
+    /// When every certificate of it is valid, in seconds since the Unix epoch.
+    valid: RangeInclusive<u64>,
+}
+
+/// Paths under one set of roots, by the digest of every certificate that was there to find them.
+#[derive(Debug, Default)]
+pub(super) struct KeptPaths {
+    paths: Mutex<BTreeMap<Digest, Kept>>,
+}
+
+impl Clone for KeptPaths {
+    /// Roots are cloned to be changed: what was found under the old ones says nothing.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl KeptPaths {
+    /// The path that was found before under `key`, if all of it is valid `now`.
+    pub(super) fn get<'r>(&self, key: &Digest, mut anchors: impl Iterator<Item = &'r Anchor>, now: u64) -> Option<Path<'r>> {
+        let kept = self.paths.lock().unwrap_or_else(PoisonError::into_inner).get(key).filter(|kept| kept.valid.contains(&now)).cloned()?;
+        anchors.find(|anchor| anchor.key == kept.anchor).map(|anchor| Path { anchor, issuers: kept.issuers })
+    }
+
+    /// Keeps a path; where there are too many, none of the others stays.
+    pub(super) fn keep(&self, key: Digest, path: &Path<'_>, leaf: &X509Certificate<'_>, others: &[X509Certificate<'_>]) {
+        let certificates = path.issuers.iter().filter_map(|place| others.get(*place)).chain([leaf]);
+        let seconds = |time: i64| u64::try_from(time).unwrap_or_default();
+        let windows =
+            certificates.map(|one| (seconds(one.validity().not_before.timestamp()), seconds(one.validity().not_after.timestamp())));
+        let (from, until) = windows.fold((0, u64::MAX), |(from, until), (begin, end)| (from.max(begin), until.min(end)));
+        let kept = Kept { anchor: path.anchor.key, issuers: path.issuers.clone(), valid: from..=until };
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if paths.len() >= MOST {
+            paths.clear();
+        }
+        paths.insert(key, kept);
+    }
+}
+
+/// Names what a path was looked for with: purpose, leaf, others in their order.
+pub(super) fn key(purpose: &str, leaf: &X509Certificate<'_>, others: &[X509Certificate<'_>]) -> Digest {
+    let each = others.iter().map(|one| Digest::of(one.as_raw()));
+    let digests = [Digest::of(purpose.as_bytes()), Digest::of(leaf.as_raw())].into_iter().chain(each).map(|digest| digest.0);
+    Digest::of(&digests.collect::<Vec<_>>().concat())
+}
