@@ -8,6 +8,7 @@ mod describe;
 mod kind;
 mod parse;
 mod replay;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod variable;
@@ -16,12 +17,14 @@ pub use describe::{Description, covered_bytes, describe};
 pub use kind::EventKind;
 pub use parse::{Event, EventLog, Header, LogError};
 pub use replay::{Registers, ReplayedEvent, ReplayedLog};
+pub use summary::Summary;
 pub use variable::{Variable, secure_boot};
 
 use crate::check::{Checks, Rule};
 use crate::claims::Claim;
-use crate::tpm::PcrSet;
+use crate::hex::encode as hex;
 use crate::tpm::quote::QuoteFacts;
+use crate::tpm::{HashAlgorithm, PcrSet};
 
 /// The log parses and can be replayed into the SHA-256 bank.
 pub static LOG_WELL_FORMED: Rule = Rule {
@@ -41,6 +44,39 @@ pub static RULES: [&Rule; 2] = [&LOG_WELL_FORMED, &LOG_REPLAYS];
 
 /// Registers that are closed when the operating system runs: 0 to 7 firmware, 8, 9 and 14 boot loader. The others go on growing.
 pub(crate) const BOOT_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
+
+/// Holds the replay of one bank against `values`: registers of the machine, each with what it holds. Returns the registers that are proved
+/// so, none if one differs, and records [`LOG_REPLAYS`] where there is anything to compare.
+///
+/// A register that is closed at boot counts also where the log has no event of it; any other only where it has one: what the operating
+/// system extends, the log of the boot does not tell.
+pub fn appraise_registers<'v>(
+    bank: HashAlgorithm,
+    replayed: &Registers,
+    values: impl IntoIterator<Item = (u8, &'v [u8])>,
+    checks: &mut Checks,
+) -> PcrSet {
+    let closed = PcrSet::of(BOOT_REGISTERS).unwrap_or_default();
+    let counts = |index: u8| closed.contains(index) || replayed.extended().contains(index);
+    let mut compared = PcrSet::default();
+    let mut differs = None;
+    for (index, value) in values.into_iter().filter(|(index, _)| counts(*index)) {
+        compared = compared.with(index).unwrap_or(compared);
+        let found = replayed.get(index).unwrap_or_default();
+        if found != value {
+            differs = differs.or_else(|| Some((index, hex(value), hex(found))));
+        }
+    }
+    if compared == PcrSet::default() {
+        return compared;
+    }
+    let name = bank.name();
+    let (expected, found) = match &differs {
+        Some((index, given, found)) => (format!("PCR {index} ({name}) = {given}"), format!("PCR {index} ({name}) = {found}, replayed")),
+        None => (format!("the values of PCR {compared} ({name})"), format!("the replay of PCR {compared} ({name})")),
+    };
+    if checks.record(&LOG_REPLAYS, differs.is_none(), expected, found) { compared } else { PcrSet::default() }
+}
 
 /// A log whose digests are those of the quoted registers; made only by [`appraise_log`].
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +135,7 @@ pub fn appraise_log<'a>(log: Result<&'a ReplayedLog, &LogError>, quote: &QuoteFa
 }
 
 fn difference(index: u8, quote: &QuoteFacts, log: &ReplayedLog) -> (String, String) {
-    let hex = |value: Option<&[u8; 32]>| value.map_or_else(String::new, |value| podseal_protocol::Digest(*value).to_string());
+    let hex = |value: Option<&[u8; 32]>| value.map_or_else(String::new, |value| hex(value));
     let events = log.events().iter().filter(|event| event.pcr == index).count();
     (
         format!("PCR {index} = {}, as quoted", hex(quote.pcrs().get(index))),

@@ -16,6 +16,7 @@ pub mod entry;
 pub mod eventlog;
 pub mod explanation;
 mod hex;
+pub mod ima;
 mod json;
 pub mod merkle;
 pub mod nitro;

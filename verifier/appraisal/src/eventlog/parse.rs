@@ -92,8 +92,9 @@ pub struct Event<'a> {
     pub kind: EventKind,
     /// Data: unauthenticated, unless a digest is its hash.
     pub data: &'a [u8],
-    digests: &'a [u8],
-    sha1_only: bool,
+    /// As they stand in the log: one SHA-1 digest, or each digest behind its algorithm.
+    pub(super) digests: &'a [u8],
+    pub(super) sha1_only: bool,
 }
 
 impl Event<'_> {

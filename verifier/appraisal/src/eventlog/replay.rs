@@ -175,7 +175,7 @@ fn register_is_told(log: &EventLog<'_>, bank: HashAlgorithm) -> bool {
 }
 
 /// `TCG_EfiStartupLocalityEvent` (PFP 1.06, 10.4.5.3).
-fn startup_locality(data: &[u8]) -> Option<u8> {
+pub(super) fn startup_locality(data: &[u8]) -> Option<u8> {
     match data.strip_prefix(b"StartupLocality\0") {
         Some([locality]) => Some(*locality),
         _ => None,

@@ -4,4 +4,6 @@
 mod attacks;
 mod forge;
 mod formats;
+mod registers;
 mod secure_boot;
+mod summary;

@@ -1,7 +1,171 @@
-use super::Settings;
-use super::findings::Findings;
-use super::parts::Parts;
+//! An IMA list without a quote: it says what it says, and is proved only by a register that is taken as given.
 
-pub(super) fn appraise(_parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
-    findings.missing("appraisal", "to be written");
+use super::Settings;
+use super::eventlog::{self, Banks};
+use super::findings::Findings;
+use super::parts::{Item, Parts};
+use super::pcrs::Pcrs;
+use crate::hex::encode as hex;
+use crate::ima::{
+    Extension, IMA_REGISTER, IMA_REPLAYS, Keyring, List, Named, REGISTER, Replay, Survey, appraise_survey, boot_aggregate, boot_aggregates,
+};
+use crate::tpm::HashAlgorithm;
+use serde_json::{Value, json};
+
+#[cfg(test)]
+mod tests;
+
+/// The banks that a list is replayed into.
+const BANKS: [HashAlgorithm; 3] = [HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha384];
+
+/// What came along with the list.
+struct Beside<'p> {
+    keyring: Option<Keyring>,
+    given: Vec<(&'p str, &'p Pcrs)>,
+    replayed: Banks,
+}
+
+/// Up to where a register that is given proves the list.
+struct Proved<'p> {
+    file: &'p str,
+    bank: HashAlgorithm,
+    entries: usize,
+}
+
+pub(super) fn appraise(parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
+    let Some((file, list)) = parts.only("IMA list", findings, list_of) else { return };
+    let beside = Beside::of(parts, findings);
+    let none = Keyring::default();
+    let mut proved = None;
+    let mut aggregate = None;
+    let read = Survey::of(list, &BANKS, beside.keyring.as_ref().unwrap_or(&none), |entry, registers| {
+        if let Some((file, bank)) = beside.agrees(registers) {
+            proved = Some(Proved { file, bank, entries: entry.position + 1 });
+        }
+        if entry.position == 0 {
+            let bank = entry.measured().and_then(|measured| measured.hash());
+            aggregate = bank.and_then(|bank| boot_aggregate::of(entry, |index| beside.value(bank, index)));
+        }
+    });
+    let survey = match read {
+        Ok(survey) => survey,
+        Err(error) => return findings.malformed(file, error),
+    };
+    checks(&survey, findings);
+    if aggregate.is_some() {
+        boot_aggregate::record(aggregate.as_ref(), &mut findings.authenticity);
+    }
+    register(&survey, proved.as_ref(), findings);
+    beside.claims(findings);
+    claims(survey, list, findings);
+}
+
+fn list_of<'a>(item: &Item<'a>) -> Option<List<'a>> {
+    match item {
+        Item::ImaAscii(bytes) => Some(List::Ascii(bytes)),
+        Item::ImaBinary(bytes) => Some(List::Binary(bytes)),
+        _ => None,
+    }
+}
+
+impl<'p> Beside<'p> {
+    /// The keyring, the registers as given, and what a boot log leads to, held against them.
+    fn of(parts: &'p Parts<'_>, findings: &mut Findings) -> Self {
+        let keyring = parts.only("keyring", findings, |item| if let Item::Keyring(bytes) = item { Some(*bytes) } else { None });
+        let keyring = keyring.and_then(|(file, bytes)| match Keyring::parse(bytes) {
+            Ok(keyring) => {
+                findings.anchor(format!("as given: {file}"));
+                Some(keyring)
+            }
+            Err(error) => {
+                findings.malformed(file, error);
+                None
+            }
+        });
+        let log = eventlog::log(parts, findings);
+        let replayed = log.and_then(|(log, _)| eventlog::replay(parts, &log, findings)).unwrap_or_default();
+        eventlog::compare(parts, &replayed, findings);
+        let given = parts.each(|item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None }).collect();
+        Self { keyring, given, replayed }
+    }
+
+    /// The file with a value of PCR 10 that one of `registers` has.
+    fn agrees(&self, registers: &[Replay]) -> Option<(&'p str, HashAlgorithm)> {
+        self.given.iter().find_map(|(file, pcrs)| {
+            let agree = |replay: &&Replay| replay.value().is_some_and(|value| pcrs.get(replay.bank(), REGISTER) == Some(value));
+            registers.iter().find(agree).map(|replay| (*file, replay.bank()))
+        })
+    }
+
+    /// A register as given, or as the boot log leads to it.
+    fn value(&self, bank: HashAlgorithm, index: u8) -> Option<&[u8]> {
+        let given = self.given.iter().find_map(|(_, pcrs)| pcrs.get(bank, index));
+        given.or_else(|| self.replayed.get(&bank)?.get(index))
+    }
+
+    fn claims(&self, findings: &mut Findings) {
+        for (_, pcrs) in &self.given {
+            for bank in pcrs.banks() {
+                let values = pcrs.bank(bank).map(|(index, value)| (index.to_string(), Value::from(hex(value))));
+                findings.claim(&format!("machine_pcrs_{}", bank.name()), values.collect::<Value>());
+            }
+        }
+        for bank in BANKS {
+            for (last, digest) in boot_aggregates(bank, |index| self.value(bank, index)) {
+                findings.claim(&format!("boot_aggregate_{}_pcr0_{last}", bank.name()), hex(digest.as_ref()));
+            }
+        }
+    }
+}
+
+fn checks(survey: &Survey, findings: &mut Findings) {
+    appraise_survey(survey, &mut findings.authenticity);
+    let found = format!("{} entries of others", survey.elsewhere);
+    findings.policy.record(&IMA_REGISTER, survey.elsewhere == 0, "entries of PCR 10", found);
+    if survey.unreadable > 0 {
+        let why = "the list in its binary form: the other one does not tell what the entries of a template unknown here are digests of";
+        findings.missing("binary_runtime_measurements", why);
+    }
+}
+
+/// A register that the list does not lead to is one of another moment, or the list is altered: which of both, nobody knows without a quote.
+fn register(survey: &Survey, proved: Option<&Proved<'_>>, findings: &mut Findings) {
+    let Some(Proved { file, bank, entries }) = proved else {
+        return findings.missing("pcr10", "PCR 10 as it was when the list was read: quoted and signed, or as given");
+    };
+    let found = format!("{entries} of {} entries, which lead to it", survey.entries);
+    findings.authenticity.record_from((*file).to_owned(), &IMA_REPLAYS, true, format!("PCR 10 ({})", bank.name()), found);
+    findings.anchor(format!("as given: {file}"));
+    findings.claim("entries_proved", *entries);
+}
+
+fn claims(survey: Survey, list: List<'_>, findings: &mut Findings) {
+    findings.claim("entries", survey.entries);
+    if let [(template, _)] = survey.templates.as_slice() {
+        findings.claim("template", template.clone());
+    }
+    findings.claim("templates", survey.templates.into_iter().map(|(name, count)| (name, Value::from(count))).collect::<Value>());
+    findings.claim("template_hash_ok", survey.matches);
+    findings.claim("template_hash_mismatch_lines", survey.mismatches);
+    findings.claim("violations", survey.violations);
+    findings.claim("ima_buf_digest_mismatch_lines", survey.buffer_mismatches);
+    if matches!(list, List::Binary(_)) {
+        findings.claim("trailing_bytes", survey.trailing);
+    }
+    let named = |(digest, name): Named| json!([digest, name]);
+    findings.claim("first", survey.first.map(named));
+    findings.claim("last", survey.last.map(named));
+    findings.claim("files", survey.names);
+    if !survey.signatures.is_empty() {
+        findings.claim("signatures", survey.signatures.into_iter().map(|signature| Value::from(signature.to_string())).collect::<Value>());
+    }
+    let value = |extension, bank| {
+        let replay = survey.registers.iter().find(|replay| replay.bank() == bank && replay.extension() == extension);
+        Value::from(replay.and_then(Replay::value).map(hex))
+    };
+    let banks = |extension| BANKS.into_iter().map(|bank| (bank.name().to_owned(), value(extension, bank))).collect::<Value>();
+    findings.claim("pcr10_template_rehashed_per_bank", banks(Extension::Rehashed));
+    findings.claim("pcr10_sha1_zero_padded_old_kernels", banks(Extension::ZeroPadded));
+    findings.claim("pcr10_sha1", value(Extension::ZeroPadded, HashAlgorithm::Sha1));
+    findings.claim("pcr10_sha256_rehashed", value(Extension::Rehashed, HashAlgorithm::Sha256));
 }

@@ -62,7 +62,7 @@ pub(super) enum Item<'a> {
     /// A certificate revocation list, DER.
     Crl(Cow<'a, [u8]>),
     /// An IMA list as `ascii_runtime_measurements` has it.
-    ImaAscii(&'a str),
+    ImaAscii(&'a [u8]),
     /// An IMA list as `binary_runtime_measurements` has it.
     ImaBinary(&'a [u8]),
 }

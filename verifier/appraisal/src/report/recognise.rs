@@ -102,8 +102,8 @@ fn textual(text: &str) -> Recognised<'_> {
     if is_jwt(trimmed) {
         return one(Item::Jwt(trimmed));
     }
-    if is_ima_line(trimmed) {
-        return one(Item::ImaAscii(text));
+    if is_ima_line(trimmed.as_bytes()) {
+        return one(Item::ImaAscii(text.as_bytes()));
     }
     match hex::decode(trimmed) {
         Some(nonce) => one(Item::Nonce(nonce)),
@@ -207,9 +207,10 @@ fn is_jwt(text: &str) -> bool {
     text.bytes().all(alphabet) && text.bytes().filter(|byte| *byte == b'.').count() >= 2 && text.contains("eyJ")
 }
 
-/// `10 <template digest> <template name> …`.
-fn is_ima_line(text: &str) -> bool {
-    let mut fields = text.lines().next().unwrap_or_default().splitn(4, ' ');
+/// `10 <template digest> <template name> …`, and then names of files, which need not be text.
+fn is_ima_line(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut fields = line.splitn(4, |byte| *byte == b' ').map_while(|field| std::str::from_utf8(field).ok());
     let register = fields.next().is_some_and(|field| field.parse::<u8>().is_ok());
     let digest = fields.next().is_some_and(|field| field.len() >= 40 && hex::decode(field).is_some());
     register && digest && fields.next().is_some_and(|field| field.starts_with("ima"))
@@ -280,6 +281,9 @@ fn tpm_structure(bytes: &[u8]) -> Option<Item<'_>> {
 }
 
 fn log(bytes: &[u8]) -> Option<Item<'_>> {
+    if is_ima_line(bytes) {
+        return Some(Item::ImaAscii(bytes));
+    }
     let word = |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_le_bytes);
     let name = word(24).and_then(|length| bytes.get(28..28usize.checked_add(usize::try_from(length).ok()?)?));
     if word(0) == Some(10) && name.is_some_and(|name| name.starts_with(b"ima")) {

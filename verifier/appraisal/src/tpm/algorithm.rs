@@ -70,12 +70,17 @@ impl HashAlgorithm {
     /// Digest of the concatenation of `parts`.
     #[must_use]
     pub fn digest(self, parts: &[&[u8]]) -> digest::Digest {
-        let mut context = digest::Context::new(match self {
+        let algorithm = match self {
             Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
             Self::Sha256 => &digest::SHA256,
             Self::Sha384 => &digest::SHA384,
             Self::Sha512 => &digest::SHA512,
-        });
+        };
+        // Without a context nothing is allocated.
+        if let [whole] = parts {
+            return digest::digest(algorithm, whole);
+        }
+        let mut context = digest::Context::new(algorithm);
         for part in parts {
             context.update(part);
         }
