@@ -4,8 +4,6 @@
 
 pub(crate) mod compact;
 pub(crate) mod key;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use compact::{Compact, Header};
 pub(crate) use key::{Algorithm, Jwk, KeyError, PublicKey};

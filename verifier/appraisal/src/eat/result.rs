@@ -62,9 +62,8 @@ pub(super) fn problem(claims: &Claims) -> Option<String> {
     };
     submodules.iter().find_map(|(name, appraisal)| {
         let status = member(appraisal, &STATUS).and_then(Tier::of_status);
-        let vector = member(appraisal, &VECTOR).is_none_or(|vector| {
-            vector.as_object().is_some_and(|vector| vector.values().all(|claim| Tier::of_claim(claim).is_some()))
-        });
+        let vector = member(appraisal, &VECTOR)
+            .is_none_or(|vector| vector.as_object().is_some_and(|vector| vector.values().all(|claim| Tier::of_claim(claim).is_some())));
         match (status, vector) {
             (Some(_), true) => None,
             (None, _) => Some(format!("{name} has no ear.status")),

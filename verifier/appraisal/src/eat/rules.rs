@@ -2,7 +2,8 @@
 
 use crate::check::Rule;
 
-const ISSUER: &str = "Take the token as its issuer handed it out, and the key from the issuer itself; a token that fails with it is not the issuer's.";
+const ISSUER: &str =
+    "Take the token as its issuer handed it out, and the key from the issuer itself; a token that fails with it is not the issuer's.";
 
 /// No extension that a reader must understand.
 pub static CRITICAL: Rule = Rule { name: "eat.critical", spec: "RFC 7515, 4.1.11; RFC 9052, 3.1", remedy: ISSUER };

@@ -8,6 +8,11 @@ use crate::json::{self, Tree};
 use serde_json::Value;
 use thiserror::Error;
 
+/// The tag of a CWT, which wants one of COSE behind it (RFC 8392, 6).
+const CWT_TAG: [u8; 2] = [0xd8, 0x3d];
+/// The tag of a `COSE_Sign1` (RFC 9052, 2).
+const SIGN1_TAG: u8 = 0xd2;
+
 /// Why bytes are no token.
 #[derive(Debug, Error)]
 pub enum TokenError {
@@ -58,12 +63,12 @@ impl Token {
         })
     }
 
-    /// Reads a CWT (RFC 8392) in a `COSE_Sign1`.
+    /// Reads a CWT (RFC 8392) in a `COSE_Sign1`, with or without the tags of both.
     ///
     /// # Errors
     /// [`TokenError::Cose`], [`TokenError::Claims`].
     pub fn of_cwt(token: &[u8]) -> Result<Self, TokenError> {
-        let message = Sign1::parse(token)?;
+        let message = Sign1::parse(token.strip_prefix(&CWT_TAG).filter(|rest| rest.first() == Some(&SIGN1_TAG)).unwrap_or(token))?;
         let form = cbor::Form { tags: true, breaks: false };
         let header = match message.protected_bytes() {
             [] => Value::Object(serde_json::Map::new()),

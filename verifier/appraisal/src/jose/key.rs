@@ -186,7 +186,9 @@ impl PublicKey {
         // NIST SP 800-56B, 6.2: an odd exponent of at least 65537.
         let exponent = e.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
         if e.len() > 4 || exponent < 65_537 || exponent.is_multiple_of(2) || e.first() == Some(&0) || n.first() == Some(&0) {
-            return Err(KeyError::Invalid("its exponent or modulus is not in the one form that is taken (odd, at least 65537, no leading zeros)"));
+            return Err(KeyError::Invalid(
+                "its exponent or modulus is not in the one form that is taken (odd, at least 65537, no leading zeros)",
+            ));
         }
         Self::Rsa { n, e }.checked("its numbers are not an RSA key")
     }

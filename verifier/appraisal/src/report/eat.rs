@@ -1,5 +1,8 @@
 //! A token of another verifier or of a device, or a claims set that nobody signed.
 
+#[cfg(test)]
+mod tests;
+
 use super::Settings;
 use super::findings::Findings;
 use super::parts::{Item, Parts};

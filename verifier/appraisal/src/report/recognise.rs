@@ -49,6 +49,9 @@ pub(super) fn recognise<'a>(document: &Document<'a>) -> Recognised<'a> {
     };
     let recognised = if recognised == Recognised::Unknown { binary(document.bytes) } else { recognised };
     match recognised {
+        Recognised::Unknown if document.name == "claims.json" && document.bytes.trim_ascii_start().starts_with(b"{") => {
+            one(Item::EatClaims(document.bytes))
+        }
         Recognised::Unknown if is_promised(document.name) => Recognised::Malformed("it is not what its name says".to_owned()),
         other => other,
     }
@@ -168,7 +171,7 @@ fn object(text: &str) -> Recognised<'_> {
         one(Item::RuntimeData(bytes))
     } else if let Some(pcrs) = Pcrs::parse(bytes) {
         one(Item::Pcrs(pcrs))
-    } else if ["eat_nonce", "eat_profile", "ueid", "submods"].iter().any(|name| has(name)) {
+    } else if members.keys().any(|name| is_claim(name)) {
         one(Item::EatClaims(bytes))
     } else if json::parse::<IgnoredAny>(bytes).is_err() {
         Recognised::Malformed("the JSON is broken".to_owned())
@@ -177,10 +180,19 @@ fn object(text: &str) -> Recognised<'_> {
     }
 }
 
-/// RFC 7515, 7.1: the alphabet of the compact form, a JSON object's first bytes in base64url somewhere, and its dots.
+/// A name that only EATs have: of RFC 9711, EAR, or PSA tokens.
+fn is_claim(name: &str) -> bool {
+    ["eat_nonce", "eat_profile", "eat-profile", "ueid", "submods", "dbgstat"].contains(&name)
+        || ["psa-", "ear."].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// RFC 7515, 7.1: the alphabet of the compact form, the first bytes of a JSON object in base64url somewhere (a quote or a line
+/// may follow its brace), and its dots.
 fn is_jwt(text: &str) -> bool {
     let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    text.bytes().all(alphabet) && text.bytes().filter(|byte| *byte == b'.').count() >= 2 && text.contains("eyJ")
+    text.bytes().all(alphabet)
+        && text.bytes().filter(|byte| *byte == b'.').count() >= 2
+        && ["eyJ", "ew0", "ewo", "eyA"].iter().any(|begin| text.contains(begin))
 }
 
 /// `10 <template digest> <template name> …`.
@@ -213,7 +225,8 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     {
         return one(Item::SnpReport { report, table });
     }
-    if matches!(bytes, [0x84, ..] | [0xd2, 0x84, ..]) {
+    // COSE_Sign1 untagged, tagged, and with the tag of a CWT around (RFC 8392, 6).
+    if matches!(bytes, [0x84, ..] | [0xd2, 0x84, ..] | [0xd8, 0x3d, 0xd2, 0x84, ..]) {
         return cose(bytes);
     }
     if bytes.first() == Some(&0x30)
