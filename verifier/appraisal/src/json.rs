@@ -2,9 +2,13 @@
 //!
 //! Readers differ in which of two equal keys they take, and Go's take `ALG` for `alg`; so neither may be left to the reader.
 
+mod tree;
+
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+pub(crate) use tree::Tree;
 
 const TWICE: &str = "a key stands twice";
 const LOOK_ALIKE: &str = "a key looks like a known one";

@@ -1,15 +1,19 @@
 //! Service-account tokens: whether a cluster, by one of its pinned keys, says that this pod runs under that service account on that node.
 
-mod compact;
+mod claims;
 mod keys;
 pub mod rules;
 
 use std::borrow::Cow;
 
-use compact::{Claims, Compact, Header, Kubernetes};
+use claims::{Claims, Kubernetes};
 pub use keys::{ClusterKeys, JwksError};
 
+use crate::jose::{Compact, Header};
 use crate::{check::Checks, claims::Claim, json};
+
+/// Longest token taken, in bytes. A projected token has one to two thousand.
+const LONGEST: usize = 16 << 10;
 
 /// Longest lifetime of a token that is taken, in seconds: the shortest that Kubernetes grants.
 pub const LONGEST_LIFETIME: u64 = 600;
@@ -69,7 +73,7 @@ pub fn appraise_token(
         checks.not_appraised(&rules::PARSES, "the pod presented no token");
         return None;
     }
-    let compact = Compact::parse(token);
+    let compact = Compact::parse(token, LONGEST);
     let parsed = compact.as_ref().map_err(Clone::clone).and_then(|compact| json::parse::<Header<'_>>(&compact.header));
     let found = parsed.as_ref().map_or_else(|error| Cow::Owned(error.clone()), |_| Cow::Borrowed("a compact JWS"));
     if !checks.record(&rules::PARSES, parsed.is_ok(), "a compact JWS of three canonical parts", found) {
@@ -253,23 +257,23 @@ pub struct UnverifiedToken {
 /// # Errors
 /// Where and why the bytes are not a token.
 pub fn describe(token: &[u8]) -> Result<UnverifiedToken, String> {
-    let compact = Compact::parse(token)?;
+    let compact = Compact::parse(token, LONGEST)?;
     let header: Header<'_> = json::parse(&compact.header)?;
-    let claims: Claims<'_> = json::parse(&compact.claims)?;
-    let kubernetes = claims.kubernetes.unwrap_or_default();
+    let parsed: Claims<'_> = json::parse(&compact.claims)?;
+    let kubernetes = parsed.kubernetes.unwrap_or_default();
     let text = |text: Option<json::Text<'_>>| text.map(|text| text.0.into_owned());
-    let object = |object: Option<compact::Object<'_>>| {
+    let object = |object: Option<claims::Object<'_>>| {
         object.map(|object| (text(object.name).unwrap_or_default(), text(object.uid).unwrap_or_default()))
     };
     Ok(UnverifiedToken {
         algorithm: text(header.algorithm),
         key_id: text(header.key_id),
-        issuer: text(claims.issuer),
-        subject: text(claims.subject),
-        audience: claims.audience.map(|all| all.0.into_iter().map(|one| one.0.into_owned()).collect()).unwrap_or_default(),
-        issued: claims.issued,
-        not_before: claims.not_before,
-        expires: claims.expires,
+        issuer: text(parsed.issuer),
+        subject: text(parsed.subject),
+        audience: parsed.audience.map(|all| all.0.into_iter().map(|one| one.0.into_owned()).collect()).unwrap_or_default(),
+        issued: parsed.issued,
+        not_before: parsed.not_before,
+        expires: parsed.expires,
         namespace: text(kubernetes.namespace),
         pod: object(kubernetes.pod),
         node: object(kubernetes.node),

@@ -146,7 +146,7 @@ impl Findings {
             Verdict::Malformed
         } else if failed(Stage::Authenticity) {
             Verdict::Rejected
-        } else if !self.missing.is_empty() || open || !appraised(Stage::Authenticity) {
+        } else if !self.missing.is_empty() || open || !(appraised(Stage::Authenticity) || failed(Stage::Policy)) {
             Verdict::Incomplete
         } else if failed(Stage::Policy) {
             Verdict::Refused

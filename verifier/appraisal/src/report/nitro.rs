@@ -12,12 +12,12 @@ use serde_json::{Map, Value};
 use x509_parser::prelude::X509Certificate;
 
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
-    let wanted = |item: &Item<'_>| match item {
-        Item::NitroDocument(bytes) | Item::NitroTpmDocument(bytes) => Some(bytes.to_vec()),
+    let only = parts.only("document", findings, |item| match item {
+        Item::NitroDocument(bytes) | Item::NitroTpmDocument(bytes) => Some(*bytes),
         _ => None,
-    };
-    let Some((file, bytes)) = parts.only("document", findings, wanted) else { return };
-    let message = Sign1::parse(&bytes).map_err(DocumentError::from);
+    });
+    let Some((file, bytes)) = only else { return };
+    let message = Sign1::parse(bytes).map_err(DocumentError::from);
     let document = match message.as_ref().map(Document::parse) {
         Ok(Ok(document)) => document,
         Ok(Err(error)) => return findings.malformed(file, error),

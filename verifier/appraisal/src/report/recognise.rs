@@ -50,6 +50,9 @@ pub(super) fn recognise<'a>(document: &Document<'a>) -> Recognised<'a> {
     };
     let recognised = if recognised == Recognised::Unknown { binary(document.bytes) } else { recognised };
     match recognised {
+        Recognised::Unknown if document.name == "claims.json" && document.bytes.trim_ascii_start().starts_with(b"{") => {
+            one(Item::EatClaims(document.bytes))
+        }
         Recognised::Unknown if is_promised(document.name) => Recognised::Malformed("it is not what its name says".to_owned()),
         other => other,
     }
@@ -153,7 +156,7 @@ fn der_item(der: Cow<'_, [u8]>) -> Option<Item<'_>> {
 /// A JSON object, by its members. Which of two equal members counts, the room that reads it decides: by refusing both.
 fn object(text: &str) -> Recognised<'_> {
     let bytes = text.as_bytes();
-    let Ok(Members(found)) = serde_json::from_str::<Members>(text) else {
+    let Ok(Members { found, claims }) = serde_json::from_str::<Members>(text) else {
         return Recognised::Unknown;
     };
     let has = |name: &str| found.contains(&name);
@@ -167,7 +170,7 @@ fn object(text: &str) -> Recognised<'_> {
         one(Item::Keyring(bytes))
     } else if has("keys") && has("vm-configuration") {
         one(Item::RuntimeData(bytes))
-    } else if ["eat_nonce", "eat_profile", "ueid", "submods"].iter().any(|name| has(name)) {
+    } else if claims {
         one(Item::EatClaims(bytes))
     } else {
         Pcrs::parse(bytes).map_or(Recognised::Unknown, |pcrs| one(Item::Pcrs(pcrs)))
@@ -175,12 +178,15 @@ fn object(text: &str) -> Recognised<'_> {
 }
 
 /// Which of the members that tell something an object has.
-struct Members(BTreeSet<&'static str>);
+struct Members {
+    found: BTreeSet<&'static str>,
+    /// Whether any is a claim that only EATs have.
+    claims: bool,
+}
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const TELLING: [&str; 10] =
-            ["tcbInfo", "enclaveIdentity", "kty", "pubkeys", "keys", "vm-configuration", "eat_nonce", "eat_profile", "ueid", "submods"];
+        const TELLING: [&str; 6] = ["tcbInfo", "enclaveIdentity", "kty", "pubkeys", "keys", "vm-configuration"];
         struct Names;
         impl<'de> Visitor<'de> for Names {
             type Value = Members;
@@ -190,21 +196,31 @@ impl<'de> Deserialize<'de> for Members {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut found = BTreeSet::new();
+                let (mut found, mut claims) = (BTreeSet::new(), false);
                 while let Some((name, IgnoredAny)) = map.next_entry::<Text<'de>, IgnoredAny>()? {
                     found.extend(TELLING.iter().find(|telling| **telling == &*name));
+                    claims |= is_claim(&name);
                 }
-                Ok(Members(found))
+                Ok(Members { found, claims })
             }
         }
         deserializer.deserialize_map(Names)
     }
 }
 
-/// RFC 7515, 7.1: the alphabet of the compact form, a JSON object's first bytes in base64url somewhere, and its dots.
+/// A name that only EATs have: of RFC 9711, EAR, or PSA tokens.
+fn is_claim(name: &str) -> bool {
+    ["eat_nonce", "eat_profile", "eat-profile", "ueid", "submods", "dbgstat"].contains(&name)
+        || ["psa-", "ear."].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// RFC 7515, 7.1: the alphabet of the compact form, the first bytes of a JSON object in base64url somewhere (a quote or a line
+/// may follow its brace), and its dots.
 fn is_jwt(text: &str) -> bool {
     let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    text.bytes().all(alphabet) && text.bytes().filter(|byte| *byte == b'.').count() >= 2 && text.contains("eyJ")
+    text.bytes().all(alphabet)
+        && text.bytes().filter(|byte| *byte == b'.').count() >= 2
+        && ["eyJ", "ew0", "ewo", "eyA"].iter().any(|begin| text.contains(begin))
 }
 
 /// `10 <template digest> <template name> …`, and then names of files, which need not be text.
@@ -235,7 +251,8 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     if matches!(half(0), Some(3..=5)) && matches!(half(2), Some(2 | 3)) && matches!(word(4), Some(0 | 0x81)) {
         return one(Item::TdxQuote(bytes));
     }
-    if matches!(bytes, [0x84, ..] | [0xd2, 0x84, ..]) {
+    // COSE_Sign1 untagged, tagged, and with the tag of a CWT around (RFC 8392, 6).
+    if matches!(bytes, [0x84, ..] | [0xd2, 0x84, ..] | [0xd8, 0x3d, 0xd2, 0x84, ..]) {
         return cose(bytes);
     }
     if bytes.first() == Some(&0x30)

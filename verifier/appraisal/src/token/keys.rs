@@ -1,29 +1,12 @@
 //! The public keys by which a cluster signs its tokens, pinned when the cluster was registered and parsed once.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use aws_lc_rs::signature::ParsedPublicKey;
 
-use crate::json::{self, Skipped, Text, object};
+use crate::jose::{Algorithm, Jwk, KeyError, PublicKey};
+use crate::json::{self, object};
 
 /// Most keys of one cluster that are taken; a cluster has one or two.
 const MOST_KEYS: usize = 32;
-
-/// The signature algorithms that are taken. `none` and the HMACs are not among them (RFC 8725, 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    Rs256,
-    Es256,
-}
-
-impl Algorithm {
-    /// RFC 7518, 3.1.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-        }
-    }
-}
 
 /// One pinned key.
 #[derive(Debug, Clone)]
@@ -78,22 +61,6 @@ pub enum JwksError {
 object! {
     /// RFC 7517, 5.
     Jwks { keys: Vec<Jwk<'a>> = "keys", }
-}
-
-object! {
-    /// RFC 7517, 4; RFC 7518, 6.
-    Jwk {
-        key_type: Text<'a> = "kty",
-        key_id: Text<'a> = "kid",
-        usage: Text<'a> = "use",
-        algorithm: Text<'a> = "alg",
-        curve: Text<'a> = "crv",
-        n: Text<'a> = "n",
-        e: Text<'a> = "e",
-        x: Text<'a> = "x",
-        y: Text<'a> = "y",
-        private: Skipped = "d",
-    }
 }
 
 impl ClusterKeys {
@@ -151,43 +118,12 @@ fn key(id: &str, jwk: &Jwk<'_>) -> Result<Key, JwksError> {
     if let Some(other) = jwk.algorithm.as_deref().filter(|name| *name != algorithm.name()) {
         return Err(unsupported(format!("for algorithm {other:?}")));
     }
-    let public = match algorithm {
-        Algorithm::Rs256 => rsa(jwk),
-        Algorithm::Es256 => p256(jwk),
-    };
-    let public = public.map_err(|problem| JwksError::Invalid { kid: id.to_owned(), problem })?;
+    let public = PublicKey::of_jwk(jwk).map_err(|error| match error {
+        KeyError::Unsupported(found) => unsupported(found),
+        KeyError::Invalid(problem) => JwksError::Invalid { kid: id.to_owned(), problem },
+    })?;
+    let public = public.parsed(algorithm).ok_or_else(|| unsupported("not for this algorithm".to_owned()))?;
     Ok(Key { id: id.to_owned(), algorithm, public })
-}
-
-/// RFC 7518, 6.3.1: `n` and `e` are big-endian without leading zeros.
-fn rsa(jwk: &Jwk<'_>) -> Result<ParsedPublicKey, &'static str> {
-    let (n, e) = (number(jwk.n.as_ref())?, number(jwk.e.as_ref())?);
-    let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
-    if !(2048..=4096).contains(&bits) {
-        return Err("its modulus has not 2048 to 4096 bits");
-    }
-    // NIST SP 800-56B, 6.2: an odd exponent of at least 65537.
-    let exponent = e.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-    if e.len() > 4 || exponent < 65_537 || exponent.is_multiple_of(2) || e.first() == Some(&0) || n.first() == Some(&0) {
-        return Err("its exponent or modulus is not in the one form that is taken (odd, at least 65537, no leading zeros)");
-    }
-    let components = RsaPublicKeyComponents { n: &n, e: &e };
-    components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).map_err(|_| "its numbers are not an RSA key")
-}
-
-/// RFC 7518, 6.2.1: `x` and `y` have the full length of a coordinate.
-fn p256(jwk: &Jwk<'_>) -> Result<ParsedPublicKey, &'static str> {
-    let (x, y) = (number(jwk.x.as_ref())?, number(jwk.y.as_ref())?);
-    if x.len() != 32 || y.len() != 32 {
-        return Err("its coordinates have not 32 bytes each");
-    }
-    let point = [&[4], x.as_slice(), y.as_slice()].concat();
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| "its coordinates are not a point of P-256")
-}
-
-fn number(text: Option<&Text<'_>>) -> Result<Vec<u8>, &'static str> {
-    let text = text.ok_or("one of its numbers is missing")?;
-    URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(|_| "one of its numbers is not canonical base64url")
 }
 
 #[cfg(test)]

@@ -1,53 +1,10 @@
-//! The compact serialization of RFC 7515, and the JSON inside: parsing only, nothing here decides.
+//! The claims of a service-account token: parsing only, nothing here decides.
 
 use std::fmt;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-use crate::json::{Skipped, Text, object};
-
-/// Longest token taken, in bytes. A projected token has one to two thousand.
-const LONGEST: usize = 16 << 10;
-
-/// The three parts, decoded; `signed` is what the signature covers, as it was received.
-#[derive(Debug)]
-pub(super) struct Compact<'a> {
-    pub(super) signed: &'a [u8],
-    pub(super) header: Vec<u8>,
-    pub(super) claims: Vec<u8>,
-    pub(super) signature: Vec<u8>,
-}
-
-impl<'a> Compact<'a> {
-    /// Splits and decodes (RFC 7515, 7.1). base64url has one form only: no padding, no blanks, no stray bits (RFC 4648, 3.5).
-    pub(super) fn parse(token: &'a [u8]) -> Result<Self, String> {
-        if token.len() > LONGEST {
-            return Err(format!("{} bytes, at most {LONGEST} are taken", token.len()));
-        }
-        let mut parts = token.split(|byte| *byte == b'.');
-        let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return Err(format!("{} part(s) between dots", token.split(|byte| *byte == b'.').count()));
-        };
-        let decode = |part: &[u8], name| URL_SAFE_NO_PAD.decode(part).map_err(|_| format!("the {name} is not canonical base64url"));
-        let signed = token.get(..header.len() + 1 + claims.len()).ok_or("the parts end early")?;
-        Ok(Self {
-            signed,
-            header: decode(header, "header")?,
-            claims: decode(claims, "claims part")?,
-            signature: decode(signature, "signature")?,
-        })
-    }
-}
-
-object! {
-    /// RFC 7515, 4.1.
-    Header {
-        algorithm: Text<'a> = "alg",
-        key_id: Text<'a> = "kid",
-        critical: Skipped = "crit",
-    }
-}
+use crate::json::{Text, object};
 
 object! {
     /// RFC 7519, 4.1, and what Kubernetes adds.

@@ -1,0 +1,177 @@
+//! Claims sets, from JSON and from CBOR, as one kind of value.
+//!
+//! Of CBOR, byte strings become text, `h` and hexadecimal digits, and integer keys become decimal text. Tags are left out.
+
+use crate::cose::cbor;
+use crate::hex;
+use crate::json::{self, Tree};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// What claims are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// JSON; bytes are base64.
+    Json,
+    /// CBOR; bytes are told as `h…`.
+    Cbor,
+}
+
+/// A claims set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claims {
+    encoding: Encoding,
+    members: Map<String, Value>,
+}
+
+impl Claims {
+    /// Reads a JSON object in which no key stands twice.
+    ///
+    /// # Errors
+    /// What it is instead.
+    pub fn of_json(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() > super::LONGEST {
+            return Err(format!("{} bytes, at most {} are taken", bytes.len(), super::LONGEST));
+        }
+        Self::of(Encoding::Json, json::parse::<Tree>(bytes)?.0)
+    }
+
+    /// Reads a CBOR map in which no key stands twice.
+    ///
+    /// # Errors
+    /// What it is instead.
+    pub fn of_cbor(bytes: &[u8]) -> Result<Self, String> {
+        let form = cbor::Form { tags: true, breaks: true };
+        Self::of(Encoding::Cbor, cbor::decode::<Rendered>(bytes, form)?.0)
+    }
+
+    fn of(encoding: Encoding, value: Value) -> Result<Self, String> {
+        match value {
+            Value::Object(members) => Ok(Self { encoding, members }),
+            _ => Err("the claims are no set of names with values".to_owned()),
+        }
+    }
+
+    /// What they are written in.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The claims by their names.
+    #[must_use]
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    /// The claim that goes by one of `names`: a name in JSON, a number in CBOR.
+    pub(super) fn get(&self, names: &[&str]) -> Option<&Value> {
+        names.iter().find_map(|name| self.members.get(*name))
+    }
+
+    /// The bytes that `value` stands for.
+    pub(super) fn octets(&self, value: &Value) -> Option<Vec<u8>> {
+        let text = value.as_str()?;
+        match self.encoding {
+            Encoding::Cbor => hex::decode(text.strip_prefix('h')?),
+            Encoding::Json => STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('='))).ok(),
+        }
+    }
+}
+
+/// One of `names` in an object within the claims.
+pub(super) fn member<'v>(value: &'v Value, names: &[&str]) -> Option<&'v Value> {
+    names.iter().find_map(|name| value.get(name))
+}
+
+/// Any CBOR item, told as JSON.
+#[derive(Debug)]
+pub(super) struct Rendered(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Rendered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Items).map(Rendered)
+    }
+}
+
+/// The key of a map, told as the name of a member.
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Rendered::deserialize(deserializer)?.0 {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) if !number.is_f64() => Ok(Self(number.to_string())),
+            _ => Err(D::Error::custom("a key is neither a number nor a string")),
+        }
+    }
+}
+
+struct Items;
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any item")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
+        Ok(value.to_string().into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_bytes<E: Error>(self, value: &[u8]) -> Result<Value, E> {
+        Ok(format!("h{}", hex::encode(value)).into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Rendered(value)) = seq.next_element()? {
+            all.push(value);
+        }
+        Ok(Value::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(Name(name)) = map.next_key()? {
+            let Rendered(value) = map.next_value()?;
+            if members.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("the key {name} stands twice")));
+            }
+            members.insert(name, value);
+        }
+        Ok(Value::Object(members))
+    }
+}
