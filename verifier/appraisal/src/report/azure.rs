@@ -119,7 +119,7 @@ fn td(quote: &Quote<'_>, parts: &Parts<'_>, settings: &Settings<'_>, findings: &
     if let Some(pck) = pck_certificate(&chain, &[]).and_then(Pck::of) {
         findings.claim("fmspc", hex::encode(&pck.fmspc));
     }
-    super::tdx::appraise_parts(parts, quote, None, false, settings, findings);
+    super::tdx::appraise_parts(parts, quote, None, is_of_a_tpm, settings, findings);
 }
 
 /// What the quote says, by the names that this kind has for it.

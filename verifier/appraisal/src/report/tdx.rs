@@ -24,20 +24,21 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
     };
     let nonce = parts.nonce(settings.nonce, findings);
     tell_quote(&quote, findings);
-    appraise_parts(parts, &quote, nonce.as_deref(), true, settings, findings);
+    appraise_parts(parts, &quote, nonce.as_deref(), |_| false, settings, findings);
 }
 
 /// Appraises `quote` with the certificates and the collateral of `parts`; facts only if authenticity held, whatever the policy says.
-/// `closed` says that every certificate of `parts` has to belong to the quote.
+/// Every certificate of `parts` has to belong to the quote, but those that `other` says are for something else.
 pub(super) fn appraise_parts(
     parts: &Parts<'_>,
     quote: &Quote<'_>,
     report_data: Option<&[u8]>,
-    closed: bool,
+    other: impl Fn(&X509Certificate<'_>) -> bool,
     settings: &Settings<'_>,
     findings: &mut Findings,
 ) -> Option<TdxFacts> {
-    let beside = parts.certificates();
+    let mut beside = parts.certificates();
+    beside.retain(|certificate| !other(certificate));
     let evidence = TdxEvidence { quote, certificates: &beside, report_data };
     if pck_certificate(&quote.chain(), &beside).is_none() {
         findings.missing("pck_chain", "the PCK certificate of the platform with its chain: who vouches for the quoting enclave");
@@ -45,7 +46,7 @@ pub(super) fn appraise_parts(
     let genuine = appraise_quote(&evidence, settings.roots, settings.now, &mut findings.authenticity)?;
     let (name, kind) = genuine.anchor();
     findings.anchor(format!("{name} ({})", kind.as_str()));
-    let belong = !closed || appraise_certificates(&evidence, &genuine, &mut findings.authenticity);
+    let belong = appraise_certificates(&evidence, &genuine, &mut findings.authenticity);
     let collateral = collateral(parts, &genuine, &[beside, quote.chain()].concat(), settings, findings)?;
     tell_collateral(&genuine, &collateral, findings);
     let facts = appraise_tcb(&genuine, &collateral, &Floors::default(), settings.now, &mut findings.authenticity)?;
