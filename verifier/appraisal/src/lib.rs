@@ -15,6 +15,7 @@ pub mod eventlog;
 pub mod explanation;
 mod hex;
 mod json;
+pub mod layout;
 pub mod merkle;
 pub mod pod_log;
 pub mod policy;

@@ -5,3 +5,4 @@ mod attacks;
 mod forge;
 mod formats;
 mod secure_boot;
+mod td;
