@@ -17,16 +17,20 @@ impl Digest {
     /// Reads 64 hexadecimal digits, with or without the prefix `sha256:`. Anything else is `None`.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let text = text.strip_prefix("sha256:").unwrap_or(text);
-        let mut out = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(out))
+        from_hex(text.strip_prefix("sha256:").unwrap_or(text)).map(Self)
     }
+}
+
+/// Reads exactly 2 N hexadecimal digits.
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut out = [0; N];
+    if text.len() != 2 * N || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(out)
 }
 
 impl fmt::Display for Digest {

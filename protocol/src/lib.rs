@@ -2,6 +2,7 @@
 //!
 //! Every message is a fixed-order CBOR array that opens with its own domain string; docs/PROTOCOL.md has the CDDL and examples.
 
+mod bank;
 pub mod binding;
 pub mod cbor;
 mod challenge;
@@ -19,6 +20,7 @@ mod pod_set;
 mod require;
 pub mod seal;
 
+pub use bank::{Bank, BankDigest};
 pub use challenge::{CHALLENGE_LIFETIME, Challenge, MacKey, Purpose, ReceivedChallenge};
 pub use digest::Digest;
 pub use leaf::{Leaf, SecretRequest};

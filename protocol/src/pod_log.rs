@@ -1,31 +1,32 @@
 //! The pod log: every container and every exec of a node since it booted. A TCG Canonical Event Log (TCG IWG CEL 1.0, section 5, TLV encoding)
-//! whose records are extended into register 13 of the TPM, each by the digest of its content.
+//! whose records are extended into one [`Register`] of the node's hardware, each by the digest of its content.
 //!
-//! A record is four fields, in this order: number, register, digests (SHA-256 alone), content. A field is its type (8 bits), its length
-//! (32 bits, big-endian) and its value. The content is the canonical CBOR of an [`Event`]. There is one encoding of a record.
+//! A record is four fields, in this order: number, register, digests (of the register's bank alone), content. A field is its type (8 bits),
+//! its length (32 bits, big-endian) and its value. The content is the canonical CBOR of an [`Event`]. For a register there is one encoding
+//! of a record.
+//!
+//! What evidence says of a log is a chain of SHA-256, whatever the register's bank is: see [`Standing`].
 
 mod exceptions;
-
-use sha2::{Digest as _, Sha256};
+mod records;
+mod register;
 
 pub use exceptions::exceptions;
+pub use records::Records;
+pub use register::{Digests, REGISTER, Register, Standing};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Digest, Limits,
+    Bank, BankDigest, Digest, Limits,
     binding::PodLogHead,
     cbor::{Decoder, Encoder, Malformed, Problem},
 };
-
-/// The register that records are extended into. Others may extend it before (systemd-pcrextend does): the first record says what it was.
-pub const REGISTER: u8 = 13;
 
 const DOMAIN: &str = "podseal.pod-event.v1";
 /// Field types (TCG IWG CEL 1.0, section 5.1).
 const RECORD_NUMBER: u8 = 0;
 const PCR: u8 = 1;
 const DIGESTS: u8 = 3;
-/// TPM_ALG_SHA256 (TCG Algorithm Registry).
-const SHA256: u8 = 0x0b;
 /// Our content. The specification leaves 80 and above to others; 80 is taken (Container-Optimized OS).
 const CONTENT: u8 = 0x51;
 /// Type and length.
@@ -40,8 +41,8 @@ pub enum Event {
     Began {
         /// The kernel's boot id.
         boot_id: String,
-        /// What the register held before this record was extended into it.
-        register: Digest,
+        /// What the register held before this record was extended into it. Others may extend it before (systemd-pcrextend does).
+        register: BankDigest,
         /// Names of the restrictions that the attester does without: ascending, each once, of lower-case letters and dashes; see
         /// [`exceptions`].
         exceptions: Vec<String>,
@@ -106,7 +107,7 @@ impl Event {
         let e = Encoder::message(DOMAIN, 2);
         let cbor = match self {
             Self::Began { boot_id, register, exceptions } => {
-                e.array(4).uint(1).text(boot_id).digest(register).list(exceptions, |e, name| e.text(name))
+                e.array(4).uint(1).text(boot_id).bytes(register.as_ref()).list(exceptions, |e, name| e.text(name))
             }
             Self::AttesterRestarted { exceptions } => e.array(2).uint(2).list(exceptions, |e, name| e.text(name)),
             Self::Interrupted => e.array(1).uint(3),
@@ -128,14 +129,14 @@ impl Event {
         field(CONTENT, &cbor.finish())
     }
 
-    fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
+    fn decode(bytes: &[u8], bank: Bank, limits: &Limits) -> Result<Self, Malformed> {
         let mut d = Decoder::message(bytes, DOMAIN, 2, limits)?;
         let at = d.offset();
         let arity = d.array_of(&[1, 2, 3, 4, 10], "pod_event")?;
         let event = match (arity, d.uint("pod_event.tag")?) {
             (4, 1) => Self::Began {
                 boot_id: d.text("pod_event.boot_id", limits.text)?.to_owned(),
-                register: d.digest("pod_event.register")?,
+                register: held(&mut d, bank)?,
                 exceptions: exceptions(&mut d, "pod_event.exceptions", "pod_event.exception")?,
             },
             (2, 2) => Self::AttesterRestarted { exceptions: exceptions(&mut d, "pod_event.exceptions", "pod_event.exception")? },
@@ -163,20 +164,39 @@ impl Event {
     }
 }
 
+/// What a register of this bank held.
+fn held(d: &mut Decoder<'_>, bank: Bank) -> Result<BankDigest, Malformed> {
+    let (item, at) = ("pod_event.register", d.offset());
+    let bytes = d.bytes(item, bank.size())?;
+    BankDigest::from_bytes(bank, bytes).ok_or(Malformed { item, at, problem: Problem::WrongLength })
+}
+
 impl Record {
-    /// The record's bytes.
+    /// The record's bytes, for a log that is kept in `register`.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self, register: Register) -> Vec<u8> {
         let content = self.event.content();
-        let digests = field(DIGESTS, &field(SHA256, Digest::of(&content).as_ref()));
-        [field(RECORD_NUMBER, &self.number.to_be_bytes()), field(PCR, &[REGISTER]), digests, content].concat()
+        let digests = field(DIGESTS, &digest_field(&register.bank().digest(&content)));
+        [field(RECORD_NUMBER, &self.number.to_be_bytes()), field(PCR, &[register.index()]), digests, content].concat()
     }
 
-    /// What is extended: SHA-256 of the content field.
+    /// What the chain goes on by: SHA-256 of the content field.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&self.event.content())
     }
+
+    /// What the chain goes on by, and what a register of `bank` is extended by.
+    #[must_use]
+    pub fn digests(&self, bank: Bank) -> Digests {
+        Digests::of(bank, &self.event.content())
+    }
+}
+
+/// A digest behind its `TPM_ALG_ID`.
+fn digest_field(digest: &BankDigest) -> Vec<u8> {
+    // The registry's hashes have small numbers.
+    field(digest.bank().algorithm().to_be_bytes()[1], digest.as_ref())
 }
 
 fn field(kind: u8, value: &[u8]) -> Vec<u8> {
@@ -196,83 +216,6 @@ pub fn extended(register: &Digest, digest: &Digest) -> Digest {
 pub fn is_content(bytes: &[u8]) -> bool {
     // Behind the field's head stand those of the array and of the domain string.
     bytes.first() == Some(&CONTENT) && bytes.get(HEAD + 2..).is_some_and(|text| text.starts_with(DOMAIN.as_bytes()))
-}
-
-/// Reads records one after the other, from a number on. An error ends it.
-#[derive(Debug, Clone)]
-pub struct Records<'a> {
-    rest: &'a [u8],
-    length: usize,
-    next: u64,
-    limits: Limits,
-}
-
-impl<'a> Records<'a> {
-    /// Records that begin with number `from`.
-    #[must_use]
-    pub fn new(bytes: &'a [u8], from: u64, limits: &Limits) -> Self {
-        Self { rest: bytes, length: bytes.len(), next: from, limits: *limits }
-    }
-
-    fn record(&mut self) -> Result<(Record, Digest), Malformed> {
-        let at = self.at();
-        let number = self.field("pod_log.number", RECORD_NUMBER, 8)?;
-        let wrong = |item, problem| Malformed { item, at, problem };
-        if number != self.next.to_be_bytes() {
-            return Err(wrong("pod_log.number", Problem::WrongValue));
-        }
-        if self.field("pod_log.register", PCR, 1)? != [REGISTER] {
-            return Err(wrong("pod_log.register", Problem::WrongValue));
-        }
-        let digests = self.field("pod_log.digests", DIGESTS, HEAD + 32)?;
-        let before = self.rest;
-        let content = self.field("pod_log.content", CONTENT, CONTENT_LENGTH)?;
-        let digest = Digest::of(before.get(..HEAD + content.len()).unwrap_or_default());
-        if digests != field(SHA256, digest.as_ref()) {
-            return Err(wrong("pod_log.digests", Problem::WrongValue));
-        }
-        let event = Event::decode(content, &self.limits)?;
-        let number = self.next;
-        self.next = number.checked_add(1).ok_or(wrong("pod_log.number", Problem::WrongValue))?;
-        Ok((Record { number, event }, digest))
-    }
-
-    fn field(&mut self, item: &'static str, kind: u8, most: usize) -> Result<&'a [u8], Malformed> {
-        let at = self.at();
-        let wrong = |problem| Malformed { item, at, problem };
-        let (head, rest) = self.rest.split_first_chunk::<HEAD>().ok_or(wrong(Problem::Truncated))?;
-        let [found, a, b, c, d] = *head;
-        if found != kind {
-            return Err(wrong(Problem::WrongType));
-        }
-        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-        if length > most {
-            return Err(wrong(Problem::TooLong));
-        }
-        let (value, rest) = rest.split_at_checked(length).ok_or(wrong(Problem::Truncated))?;
-        self.rest = rest;
-        Ok(value)
-    }
-
-    fn at(&self) -> usize {
-        self.length - self.rest.len()
-    }
-}
-
-impl Iterator for Records<'_> {
-    /// The record, and the digest that it was extended by.
-    type Item = Result<(Record, Digest), Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let record = self.record();
-        if record.is_err() {
-            self.rest = &[];
-        }
-        Some(record)
-    }
 }
 
 impl PodLogHead {

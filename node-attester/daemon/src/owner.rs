@@ -14,7 +14,12 @@ mod wedge;
 
 use std::{io, path::PathBuf, time::Duration};
 
-use podseal_protocol::{Digest, Limits, binding::PodLogHead, evidence::Part, pod_log::Event};
+use podseal_protocol::{
+    BankDigest, Digest, Limits,
+    binding::PodLogHead,
+    evidence::Part,
+    pod_log::{Event, Register},
+};
 use tokio::sync::{mpsc, oneshot};
 use tss_esapi::constants::{Tss2ResponseCode, Tss2ResponseCodeKind};
 
@@ -182,17 +187,20 @@ pub trait Collector: Send {
     /// Why there is no evidence; asking again may help.
     fn collect(&mut self, binding: &Digest) -> Result<Vec<Part>, TpmError>;
 
-    /// The pod log's register ([`podseal_protocol::pod_log::REGISTER`]).
+    /// The register that this machine's pod log is kept in.
+    fn pod_log_register(&self) -> Register;
+
+    /// What that register holds, in its bank.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn register(&mut self) -> Result<Digest, TpmError>;
+    fn register(&mut self) -> Result<BankDigest, TpmError>;
 
-    /// Extends the pod log's register. Where this fails it may have been extended or not.
+    /// Extends that register by a digest of its bank. Where this fails it may have been extended or not.
     ///
     /// # Errors
     /// What hardware or software stack said.
-    fn extend(&mut self, digest: &Digest) -> Result<(), TpmError>;
+    fn extend(&mut self, digest: &BankDigest) -> Result<(), TpmError>;
 }
 
 /// What the owner works with.

@@ -3,7 +3,7 @@
 //! ```text
 //! watch       containerd's events, and comparisons with its list   (event loop)
 //!   asking      who was started: CRI, or containerd itself
-//!   record ──►  log    file first, then register 13                (thread of the TPM's owner)
+//!   record ──►  log    file first, then its register               (thread of the TPM's owner)
 //! table       what runs, by the log: sessions wait for their container to be in it
 //! ```
 //!
@@ -19,7 +19,7 @@ mod watch;
 
 use std::{io, path::PathBuf};
 
-use podseal_protocol::Digest;
+use podseal_protocol::{BankDigest, pod_log::Register};
 
 pub(crate) use log::Log;
 pub use table::{Gate, NotRecorded, Table};
@@ -52,7 +52,7 @@ pub enum PodLogError {
     },
     /// Log and register do not agree: one of them was changed by somebody else.
     #[error(
-        "pod log: {path}: its {records} records come to {wanted} in PCR 13, found {found}: something else extended the register, or the file was \
+        "pod log: {path}: its {records} records come to {wanted} in {register}, found {found}: something else extended the register, or the file was \
          changed; find out what did (podseal node show names the decision), then: systemctl reboot. Nothing else makes them agree again"
     )]
     Disagrees {
@@ -60,10 +60,12 @@ pub enum PodLogError {
         path: PathBuf,
         /// How many records it has.
         records: u64,
-        /// What the register holds.
-        found: Digest,
+        /// The register that the log is kept in.
+        register: Register,
+        /// What it holds.
+        found: BankDigest,
         /// What it would hold after the log's records.
-        wanted: Digest,
+        wanted: BankDigest,
     },
     /// More has to be sent than is taken.
     #[error("pod log: {found} bytes of records have to be sent, at most {most} are taken: reboot the node, which begins a new log")]

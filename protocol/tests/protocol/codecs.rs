@@ -11,7 +11,7 @@ use podseal_protocol::{
     frame::{WorkloadReply, WorkloadRequest},
     join::{Activation, ActivationReply, Join, JoinReply},
     key::{CertifiedKey, KeyError, KeyUse},
-    pod_log::{Event, Record, Records},
+    pod_log::{Event, Record, Records, Register},
     seal::{SealError, decode_secrets, encode_secrets},
 };
 
@@ -96,13 +96,13 @@ fn content(record: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn event(event: Event) -> Vec<u8> {
-    content(&Record { number: 0, event }.encode())
+    content(&Record { number: 0, event }.encode(Register::TPM))
 }
 
 fn pod_event(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Malformed> {
     let record = record(bytes);
-    let (read, _) = Records::new(&record, 0, limits).next().unwrap()?;
-    Ok(content(&read.encode()))
+    let (read, _) = Records::new(&record, 0, Register::TPM, limits).next().unwrap()?;
+    Ok(content(&read.encode(Register::TPM)))
 }
 
 /// All of them.

@@ -1,7 +1,7 @@
 //! One of everything, from fixed seeds. The examples in docs/PROTOCOL.md are these values.
 
 use podseal_protocol::{
-    Challenge, Digest, HostNamespaces, Leaf, Limits, MacKey, PodContainer, PodSet, Purpose, SecretRequest,
+    Bank, Challenge, Digest, HostNamespaces, Leaf, Limits, MacKey, PodContainer, PodSet, Purpose, SecretRequest,
     binding::{BindingInputs, PodLogHead, binding},
     delivery::{Delivery, Receipt, Released, SealContext, Session},
     evidence::{Evidence, Part},
@@ -9,7 +9,7 @@ use podseal_protocol::{
     frame::{WorkloadReply, WorkloadRequest},
     join::{Activation, ActivationReply, Join, JoinReply, activation_secret},
     key::{KeyStatement, KeyUse, PublicKey, SecretKey},
-    pod_log::{Event, REGISTER, Record, Started},
+    pod_log::{Event, REGISTER, Record, Register, Started},
     seal::{SecretFile, delivery_info, encode_secrets, seal},
 };
 use zeroize::Zeroizing;
@@ -141,7 +141,7 @@ pub(crate) fn events() -> Vec<Event> {
     let sandbox =
         Started { container_id: sandbox_id, sandbox: true, container: String::new(), image: "pause:3.10".to_owned(), ..started.clone() };
     vec![
-        Event::Began { boot_id: evidence().boot_id, register: Digest([0; 32]), exceptions: Vec::new() },
+        Event::Began { boot_id: evidence().boot_id, register: Bank::Sha256.zero(), exceptions: Vec::new() },
         Event::Started(sandbox),
         Event::Started(started),
         Event::Exec { container_id: container_id.clone(), exec_id: "e1".to_owned() },
@@ -155,7 +155,7 @@ pub(crate) fn events() -> Vec<Event> {
 pub(crate) fn pod_log() -> (Vec<u8>, PodLogHead) {
     let records: Vec<Record> = (0..).zip(events()).map(|(number, event)| Record { number, event }).collect();
     let head = records.iter().fold(PodLogHead::NONE, |head, record| head.and(&record.digest()));
-    (records.iter().flat_map(Record::encode).collect(), head)
+    (records.iter().flat_map(|record| record.encode(Register::TPM)).collect(), head)
 }
 
 /// Evidence of a node that keeps a pod log, of which everything is sent.

@@ -1,14 +1,14 @@
 //! Every field has a bound: exactly at it is taken, one more is refused by name. The bounds are narrowed, so that all are reached.
 
 use podseal_protocol::{
-    Challenge, Digest, HostNamespaces, Leaf, Limits, PodContainer, PodSet, SecretRequest,
+    Bank, Challenge, Digest, HostNamespaces, Leaf, Limits, PodContainer, PodSet, SecretRequest,
     cbor::{Decoder, Encoder, Malformed, Problem},
     delivery::{Delivery, Receipt, Released, SealContext},
     evidence::{Evidence, Part},
     exchange::{Exchange, ExchangeReply, Outcome},
     frame::{self, WorkloadReply, WorkloadRequest},
     join::{Activation, ActivationReply, Join, JoinReply},
-    pod_log::{Event, Record, Records, Started},
+    pod_log::{Event, Record, Records, Register, Started},
     seal::SecretFile,
 };
 use zeroize::Zeroizing;
@@ -183,7 +183,7 @@ fn oversized_every_field_of_the_evidence() {
 fn oversized_every_field_of_the_pod_log() {
     let domain = "podseal.pod-event.v1";
     let encode: fn(&Event) -> Vec<u8> = |event| codecs::event(event.clone());
-    let began = || Event::Began { boot_id: text(1), register: Digest([0; 32]), exceptions: Vec::new() };
+    let began = || Event::Began { boot_id: text(1), register: Bank::Sha256.zero(), exceptions: Vec::new() };
     let id: fn(&mut Event) -> &mut String = |event| match event {
         Event::Began { boot_id: id, .. } | Event::Exec { container_id: id, .. } | Event::Ended { container_id: id } => id,
         _ => unreachable!(),
@@ -227,8 +227,8 @@ fn oversized_every_field_of_the_pod_log() {
     });
     // A record's content has a bound of its own, whatever the limits say of its fields.
     let long = Limits { text: usize::MAX, ..Limits::DEFAULT };
-    let content = |length| Record { number: 0, event: Event::Ended { container_id: text(length) } }.encode();
-    let read = |bytes: &[u8]| Records::new(bytes, 0, &long).next().unwrap().map(|_| ()).map_err(|m| (m.item, m.problem));
+    let content = |length| Record { number: 0, event: Event::Ended { container_id: text(length) } }.encode(Register::TPM);
+    let read = |bytes: &[u8]| Records::new(bytes, 0, Register::TPM, &long).next().unwrap().map(|_| ()).map_err(|m| (m.item, m.problem));
     let around = codecs::event(Event::Ended { container_id: text(4000) }).len() - 4000;
     assert_eq!(read(&content(4096 - around)), Ok(()));
     assert_eq!(read(&content(4097 - around)), Err(("pod_log.content", Problem::TooLong)));

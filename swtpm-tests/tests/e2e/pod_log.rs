@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use podseal_protocol::pod_log::{Event, REGISTER, Record, Records, Started, extended};
-use podseal_protocol::{Digest, Limits};
+use podseal_protocol::Limits;
+use podseal_protocol::pod_log::{Digests, Event, REGISTER, Record, Records, Register, Started};
 use podseal_swtpm_tests::error::wait_for;
 use podseal_swtpm_tests::pod::{Container, Pod};
 use podseal_swtpm_tests::raw_tpm::Bank;
@@ -42,7 +42,7 @@ fn node(site: &Site, name: &str) -> Result<Node, Failure> {
 /// The records so far; a last one may be half written.
 fn events(file: &Path) -> Vec<Event> {
     let bytes = fs::read(file).unwrap_or_default();
-    Records::new(&bytes, 0, &Limits::DEFAULT).map_while(Result::ok).map(|(record, _)| record.event).collect()
+    Records::new(&bytes, 0, Register::TPM, &Limits::DEFAULT).map_while(Result::ok).map(|(record, _)| record.event).collect()
 }
 
 /// Waits until the log has such a record, from number `from` on.
@@ -77,12 +77,13 @@ fn exec(node: &Node, from: usize, id: &str) -> Result<(), Failure> {
 fn agrees(node: &mut Node) -> Result<Vec<Event>, Failure> {
     assert!(node.attester_mut().stop()?.success());
     let bytes = fs::read(node.machine().pod_log())?;
-    let records: Vec<(Record, Digest)> = Records::new(&bytes, 0, &Limits::DEFAULT).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    let records: Vec<(Record, Digests)> =
+        Records::new(&bytes, 0, Register::TPM, &Limits::DEFAULT).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
     let events: Vec<Event> = records.iter().map(|(record, _)| record.event.clone()).collect();
     let Some(Event::Began { boot_id, register, exceptions }) = events.first() else { return Err(format!("{events:?}").into()) };
     assert_eq!(*exceptions, [EXCEPTION]);
     assert_eq!(*boot_id, fs::read_to_string(node.machine().boot_id())?.trim());
-    let wanted = records.iter().fold(*register, |register, (_, digest)| extended(&register, digest));
+    let wanted = records.iter().fold(*register, |register, (_, digests)| register.extended(&digests.extended));
     let found = node.machine().tpm().client()?.pcr_read(Bank::Sha256, REGISTER.into())?;
     assert_eq!(found, wanted.as_ref(), "register and file of {} records disagree", records.len());
     let other = node.machine().tpm().client()?.pcr_read(Bank::Sha1, REGISTER.into())?;

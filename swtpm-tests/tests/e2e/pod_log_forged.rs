@@ -2,7 +2,7 @@
 
 use podseal_protocol::binding::PodLogHead;
 use podseal_protocol::exchange::Outcome as LeafOutcome;
-use podseal_protocol::pod_log::{Event, Record, Started};
+use podseal_protocol::pod_log::{Event, Record, Register, Started};
 use podseal_protocol::{Digest, Limits, PodContainer, PodSet};
 use podseal_swtpm_tests::site::counterfeit::{Claim, Plan, started};
 use podseal_swtpm_tests::site::machine::EXCEPTION;
@@ -74,7 +74,7 @@ fn pod_log_register_mismatch(fixtures: &Fixtures) -> Outcome {
     let more = Record { number: log.head.length, event: restarted() };
     let forged = |plan: &mut Plan| {
         says(plan, log.head.and(&more.digest()));
-        plan.pod_log = Some((0, [log.bytes(0), more.encode()].concat()));
+        plan.pod_log = Some((0, [log.bytes(0), more.encode(Register::TPM)].concat()));
     };
     assert_eq!(refused_with(site, &fake, forged)?, "pod_log.register");
     // The log without its register, and the register without its log.
@@ -99,7 +99,7 @@ fn pod_log_record_removed(fixtures: &Fixtures) -> Outcome {
     for gone in 1..log.records.len() {
         let mut records = log.records.clone();
         records.remove(gone);
-        let cut = records.iter().flat_map(Record::encode).collect::<Vec<_>>();
+        let cut = records.iter().flat_map(|record| record.encode(Register::TPM)).collect::<Vec<_>>();
         let last = gone == log.records.len() - 1;
         let reason = refused_with(site, &fake, |plan| plan.pod_log = Some((0, cut)))?;
         assert_eq!(reason, if last { "pod_log.register" } else { "pod_log.well_formed" }, "record {gone}");
@@ -108,7 +108,7 @@ fn pod_log_record_removed(fixtures: &Fixtures) -> Outcome {
         let head = digests.iter().fold(PodLogHead::NONE, PodLogHead::and);
         let renumbered = |plan: &mut Plan| {
             says(plan, head);
-            plan.pod_log = Some((0, records.iter().flat_map(Record::encode).collect()));
+            plan.pod_log = Some((0, records.iter().flat_map(|record| record.encode(Register::TPM)).collect()));
         };
         assert_eq!(refused_with(site, &fake, renumbered)?, "pod_log.register", "record {gone}, the others renumbered");
     }

@@ -25,13 +25,13 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPubli
 use podseal_appraisal::{
     decision::Decision,
     eventlog::ReplayedLog,
-    pod_log::{PodLogState, replay},
+    pod_log::{Piece, PodLogState, replay},
 };
 use podseal_protocol::{
-    Digest, Limits,
+    Bank, Digest, Limits,
     evidence::{Evidence, Part},
     exchange::Exchange,
-    pod_log::{Event, Record},
+    pod_log::{Event, Record, Register},
 };
 use world::{AKS, NOW, Prepared, RSA, World, modulus, started};
 
@@ -140,7 +140,7 @@ fn folder() -> PathBuf {
 fn events() -> Vec<Event> {
     let pod = World::of_replicas(1).pods.remove(0);
     let began =
-        Event::Began { boot_id: "c0ffee00-0000-4000-8000-000000000001".to_owned(), register: Digest([0; 32]), exceptions: Vec::new() };
+        Event::Began { boot_id: "c0ffee00-0000-4000-8000-000000000001".to_owned(), register: Bank::Sha256.zero(), exceptions: Vec::new() };
     let happened = (0..RECORDS).map(|number| {
         let id = |number: usize| format!("{number:064x}");
         if number >= 200 && number % 2 == 0 {
@@ -154,14 +154,16 @@ fn events() -> Vec<Event> {
 /// The replay of a log of a node that has been up for long, beside the SHA-256 of the same bytes, which no replay can leave out.
 fn pod_log() {
     let events = events();
-    let records: Vec<Vec<u8>> = (0..).zip(events).map(|(number, event)| Record { number, event }.encode()).collect();
+    let records: Vec<Vec<u8>> = (0..).zip(events).map(|(number, event)| Record { number, event }.encode(Register::TPM)).collect();
     let (whole, last) = (records.concat(), records[RECORDS - NEW..].concat());
     let limits = Limits::DEFAULT;
     assert!(whole.len() <= limits.pod_log, "{} bytes do not fit into one part", whole.len());
     let from = u64::try_from(RECORDS - NEW).unwrap();
-    let kept = replay(None, 0, &records[..RECORDS - NEW].concat(), &limits).unwrap();
-    let at_once = || replay(None, 0, black_box(&whole), &limits).unwrap();
-    let going_on = || replay(Some(&kept), from, black_box(&last), &limits).unwrap();
+    let piece = |from, records| Piece { register: Register::TPM, from, records };
+    let old = records[..RECORDS - NEW].concat();
+    let kept = replay(None, piece(0, &old), &limits).unwrap();
+    let at_once = || replay(None, piece(0, black_box(&whole)), &limits).unwrap();
+    let going_on = || replay(Some(&kept), piece(from, black_box(&last)), &limits).unwrap();
     assert_eq!(at_once(), going_on());
     println!("{:>7} | {:<15} | {:>9} | {:>9}", "records", "microseconds", "p50", "p99");
     beside_its_hash("pod log, whole", RECORDS, &whole, at_once);

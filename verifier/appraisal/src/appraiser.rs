@@ -3,11 +3,10 @@
 //! Infallible: whatever is wrong is a [`Check`]. Node checks are shared by the batch, leaf checks are each leaf's own.
 
 use podseal_protocol::{
-    Digest, Leaf, Limits, Purpose,
+    Bank, Digest, Leaf, Limits, Purpose,
     binding::{BindingInputs, PodLogHead, binding},
     evidence::Part,
     key::PublicKey,
-    pod_log::REGISTER,
 };
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     claims::{Agent, Claim, Memory, NodeClaims, WorkloadClaims},
     continuity::{self, Collected, NodeState, appraise_continuity},
     eventlog::{self, LogError, ReplayedLog, appraise_log},
+    layout::Layout,
     pod_log::{self, Before, Judged, PodLogState, Presented},
     records::{ClusterRecord, NodeRecord},
     reference::{MeasuredBoot, Reference, appraise_boot},
@@ -33,8 +33,11 @@ use crate::{
 /// The one evidence profile there is: a TPM 2.0 quote and the boot log.
 pub const PROFILE_TPM: &str = "tpm";
 
-/// Registers that the profile quotes: firmware, boot loader, kernel. With a pod log also [`REGISTER`].
+/// Registers that the profile quotes: firmware, boot loader, kernel. With a pod log also its register.
 pub const QUOTED_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+/// What these registers are for, and the bank that they are quoted of.
+const LAYOUT: Layout = Layout::Tpm;
+const QUOTED_BANK: Bank = Bank::Sha256;
 
 /// A registered node, ready to verify with: made once, kept while the registration stands.
 #[derive(Debug)]
@@ -115,7 +118,7 @@ pub struct Context<'a> {
     pub cluster: Option<&'a Cluster>,
     /// Reference values in force.
     pub references: &'a [Reference],
-    /// The boot log of the batch, if the caller kept its replay ([`ReplayedLog::digest`]).
+    /// The boot log of the batch, if the caller kept its replay: one that is of another log is left aside.
     pub replayed: Option<&'a ReplayedLog>,
     /// What the node's pod log came to before, if the caller kept it ([`Appraisal::take_pod_log`]).
     pub pod_log: Option<&'a PodLogState>,
@@ -276,8 +279,8 @@ pub fn appraise(batch: &Unverified, context: &Context<'_>) -> Appraisal {
     let signer = registration.and_then(|r| r.ak.as_ref()).map_or(&[][..], |ak| ak.name().as_ref());
     let digests: Vec<Digest> = batch.leaf_digests().collect();
     let binding = binding(&inputs(batch, context, signer), &digests);
-    let replayed = boot_log(batch).filter(|bytes| context.replayed.is_none_or(|kept| kept.digest() != Digest::of(bytes)));
-    let replayed = replayed.map(|bytes| ReplayedLog::replay(bytes, &context.limits));
+    let replayed = boot_log(batch).filter(|bytes| !context.replayed.is_some_and(|kept| kept.is_of(bytes, QUOTED_BANK, LAYOUT)));
+    let replayed = replayed.map(|bytes| ReplayedLog::replay(bytes, QUOTED_BANK, LAYOUT, &context.limits));
     let log = replayed.as_ref().map(Result::as_ref).or(context.replayed.map(Ok)).filter(|_| boot_log(batch).is_some());
     let presented = Presented::of(&batch.evidence);
     if presented.is_some() {
@@ -360,8 +363,9 @@ fn machine(
         checks.not_appraised(&eventlog::LOG_WELL_FORMED, "the evidence has no boot log");
         return None;
     };
+    let quoted = quoted.pcrs();
     let log = appraise_log(log, quoted, checks)?;
-    let measured = MeasuredBoot { quote: quoted, log: Some(&log), log_bytes: log_bytes.unwrap_or_default() };
+    let measured = MeasuredBoot { quoted, layout: log.layout(), log: Some(&log), log_bytes: log_bytes.unwrap_or_default() };
     let boot = appraise_boot(context.references, measured, context.now, &context.limits, checks);
     let judged = logs.pod.map(|presented| {
         let before = Before { kept: context.pod_log, through: logs.through };
@@ -396,7 +400,7 @@ fn boot_log(batch: &Unverified) -> Option<&[u8]> {
 fn quoted(batch: &Unverified, registration: &Registration, binding: &Digest, pod_log: bool, checks: &mut Checks) -> Option<QuoteFacts> {
     let ak = registration.ak.as_ref()?;
     let boot = PcrSet::of(QUOTED_REGISTERS);
-    let registers = if pod_log { boot?.with(REGISTER)? } else { boot? };
+    let registers = if pod_log { boot?.with(LAYOUT.pod_log(QUOTED_BANK).index())? } else { boot? };
     let part = batch.evidence.parts.iter().find_map(|part| match part {
         Part::TpmQuote { attest, signature, pcrs } => Some((attest, signature, pcrs)),
         Part::BootLog(_) | Part::PodLog { .. } => None,
@@ -405,8 +409,8 @@ fn quoted(batch: &Unverified, registration: &Registration, binding: &Digest, pod
         checks.not_appraised(&quote::QUOTE_SIGNATURE, "the evidence has no TPM quote");
         return None;
     };
-    let mut values = PcrValues::new();
-    if !pcrs.iter().all(|(index, value)| values.insert(*index, value.0)) {
+    let mut values = PcrValues::new(QUOTED_BANK);
+    if !pcrs.iter().all(|(index, value)| values.insert(*index, &value.0)) {
         return None;
     }
     let evidence = QuoteEvidence { attest, signature, values: &values };

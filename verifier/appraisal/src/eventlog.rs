@@ -18,19 +18,19 @@ pub use kind::EventKind;
 pub use parse::{Event, EventLog, Header, LogError};
 pub use replay::{Registers, ReplayedEvent, ReplayedLog};
 pub use summary::Summary;
-pub use variable::{Variable, secure_boot};
+pub use variable::{Variable, secure_boot, secure_boot_of_td};
 
 use crate::check::{Checks, Rule};
 use crate::claims::Claim;
 use crate::hex::encode as hex;
-use crate::tpm::quote::QuoteFacts;
-use crate::tpm::{HashAlgorithm, PcrSet};
+use crate::layout::Layout;
+use crate::tpm::{HashAlgorithm, PcrSet, PcrValues};
 
-/// The log parses and can be replayed into the SHA-256 bank.
+/// The log parses and can be replayed into the bank that is quoted.
 pub static LOG_WELL_FORMED: Rule = Rule {
     name: "log.well_formed",
     spec: "TCG PC Client PFP 1.06, 10.1 and 10.2",
-    remedy: "Send /sys/kernel/security/tpm0/binary_bios_measurements as the kernel has it; a log without SHA-256 digests needs a firmware update.",
+    remedy: "Send /sys/kernel/security/tpm0/binary_bios_measurements as the kernel has it; a log without digests of the quoted bank needs a firmware update.",
 };
 /// The log's digests replay to the quoted registers.
 pub static LOG_REPLAYS: Rule = Rule {
@@ -101,44 +101,57 @@ impl<'a> BootLog<'a> {
     /// What the boot would leave in the register that the pod log begins on, by the log's own events. That register is open after boot, so
     /// nothing but the records that follow can prove it; `None` where the log does not tell what was measured, or tells a pod log's record.
     #[must_use]
-    pub fn before_pod_log(&self) -> Option<&'a [u8; 32]> {
+    pub fn before_pod_log(&self) -> Option<&'a [u8]> {
         self.log.before_pod_log()
     }
 
-    /// UEFI Secure Boot as the firmware measured it first of all into PCR 7.
+    /// What its registers are for.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.log.layout()
+    }
+
+    /// UEFI Secure Boot as the firmware measured it: see [`secure_boot`] and [`secure_boot_of_td`].
     #[must_use]
     pub fn secure_boot(&self) -> Claim<bool> {
-        if !self.verified.contains(7) {
-            return Claim::NotAppraised("PCR 7 is not quoted");
+        if !self.verified.contains(self.layout().secure_boot()) {
+            return Claim::NotAppraised(self.layout().without_secure_boot());
         }
         self.log.secure_boot()
     }
 }
 
-/// Appraises a boot log against a quote. `log` is the outcome of [`ReplayedLog::replay`], which a caller may keep by
-/// [`ReplayedLog::digest`]: a node's log is the same for a whole boot.
+/// Appraises a boot log against the registers that hardware vouches for. `log` is the outcome of [`ReplayedLog::replay`] for their bank and
+/// layout, which a caller may keep by [`ReplayedLog::is_of`]: a node's log is the same for a whole boot.
 ///
 /// Every quoted register that is closed at boot must equal its replay, also one without any event: else a log could leave out a
 /// register as a whole. Records each of [`RULES`].
-pub fn appraise_log<'a>(log: Result<&'a ReplayedLog, &LogError>, quote: &QuoteFacts, checks: &mut Checks) -> Option<BootLog<'a>> {
+pub fn appraise_log<'a>(log: Result<&'a ReplayedLog, &LogError>, quoted: &PcrValues, checks: &mut Checks) -> Option<BootLog<'a>> {
     let found = log.map_or_else(ToString::to_string, |log| format!("{} events", log.events().len()));
-    let well_formed = checks.record(&LOG_WELL_FORMED, log.is_ok(), "a TCG event log with SHA-256 digests", found);
+    let expected = format!("a TCG event log with {} digests", quoted.bank());
+    let well_formed = checks.record(&LOG_WELL_FORMED, log.is_ok(), expected, found);
     let log = log.ok().filter(|_| well_formed)?;
-    let verified = PcrSet::of(BOOT_REGISTERS)?.and(quote.pcrs().set());
-    let differs = verified.iter().find(|index| quote.pcrs().get(*index) != log.registers().get(*index));
+    let layout = log.layout();
+    let verified = PcrSet::of(layout.boot())?.and(quoted.set());
+    // Values of two banks are never equal: they are not of one length.
+    let differs = verified.iter().find(|index| quoted.get(*index) != log.registers().get(*index));
     let holds = differs.is_none() && verified != PcrSet::default();
     let (expected, found) = match differs {
-        Some(index) => difference(index, quote, log),
-        None => (format!("the quoted values of PCR {verified}"), format!("the replay of PCR {verified}")),
+        Some(index) => difference(index, quoted, log),
+        None => {
+            let registers = layout.registers(verified);
+            (format!("the quoted values of {registers}"), format!("the replay of {registers}"))
+        }
     };
     checks.record(&LOG_REPLAYS, holds, expected, found).then_some(BootLog { log, verified })
 }
 
-fn difference(index: u8, quote: &QuoteFacts, log: &ReplayedLog) -> (String, String) {
-    let hex = |value: Option<&[u8; 32]>| value.map_or_else(String::new, |value| hex(value));
+fn difference(index: u8, quoted: &PcrValues, log: &ReplayedLog) -> (String, String) {
+    let value = |values: &PcrValues| values.get(index).map_or_else(String::new, hex);
     let events = log.events().iter().filter(|event| event.pcr == index).count();
+    let register = log.layout().register(index);
     (
-        format!("PCR {index} = {}, as quoted", hex(quote.pcrs().get(index))),
-        format!("PCR {index} = {}, replayed from {events} events", hex(log.registers().get(index))),
+        format!("{register} = {}, as quoted", value(quoted)),
+        format!("{register} = {}, replayed from {events} events", value(log.registers())),
     )
 }

@@ -98,8 +98,8 @@ impl<'a> ProvedList<'a> {
 ///
 /// Records each of [`LIST_RULES`]. Takes no [`podseal_protocol::Limits`]: what is kept of a list grows by its entries, not by a length in it.
 pub fn appraise_list<'a>(list: List<'a>, quoted: &PcrValues, checks: &mut Checks) -> Option<ProvedList<'a>> {
-    let bank = HashAlgorithm::Sha256;
-    let register = quoted.get(REGISTER).map(<[u8; 32]>::as_slice);
+    let bank = HashAlgorithm::from(quoted.bank());
+    let register = quoted.get(REGISTER);
     let mut proved = None;
     let mut boot = None;
     let read = Survey::of(list, &[bank], &Keyring::default(), |entry, registers| {
@@ -107,7 +107,7 @@ pub fn appraise_list<'a>(list: List<'a>, quoted: &PcrValues, checks: &mut Checks
             proved = Some(entry.position + 1);
         }
         if entry.position == 0 {
-            boot = boot_aggregate::of(entry, |index| quoted.get(index).map(<[u8; 32]>::as_slice));
+            boot = boot_aggregate::of(entry, |index| quoted.get(index));
         }
     });
     let found = read.as_ref().map_or_else(ToString::to_string, |survey| format!("{} entries", survey.entries));

@@ -20,6 +20,7 @@ mod hex;
 pub mod ima;
 mod jose;
 mod json;
+pub mod layout;
 pub mod merkle;
 pub mod nitro;
 pub mod pod_log;

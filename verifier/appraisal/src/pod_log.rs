@@ -12,5 +12,5 @@ mod state;
 mod tests;
 
 pub(crate) use judge::{Before, Judged, Presented, agent_exceptions, gaps, judge, judge_leaf, kept, pod_execs, privileged_images, running};
-pub use replay::{ReplayError, replay};
+pub use replay::{Piece, ReplayError, replay};
 pub use state::{Container, PodLogState};

@@ -2,6 +2,8 @@
 //!
 //! A set lists for each register that it covers either every event in order (`[[event]]`) or the total (`[pcr]`). An event counts by its
 //! digest alone; its type and text are what people read. A register that no set covers supports no claim.
+//!
+//! A set is of one bank, and of one layout of registers. To evidence of any other it is as if it were not there.
 
 mod capture;
 mod compare;
@@ -10,16 +12,17 @@ pub mod rules;
 
 use std::collections::BTreeMap;
 
-pub use capture::{CaptureError, capture};
+pub use capture::{Capture, CaptureError, capture};
 use compare::{Comparison, Outcome};
 pub use file::ReferenceError;
-use podseal_protocol::{Digest, Limits};
+use podseal_protocol::{Bank, BankDigest, Limits};
 
 use crate::{
     check::{Checks, Rule},
     claims::{Boot, Claim},
     eventlog::{BootLog, EventLog, ReplayedEvent, describe},
-    tpm::{HashAlgorithm, PcrSet, PcrValues, quote::QuoteFacts},
+    layout::Layout,
+    tpm::{PcrSet, PcrValues},
 };
 
 /// A checked set of reference values.
@@ -28,27 +31,31 @@ pub struct Reference {
     name: String,
     expires: u64,
     require_secure_boot: bool,
+    bank: Bank,
+    layout: Layout,
     covered: BTreeMap<u8, Covered>,
 }
 
 /// How a register is covered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Covered {
-    Total(Digest),
+    Total(BankDigest),
     Events(Vec<Event>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Event {
-    digest: Digest,
+    digest: BankDigest,
     description: String,
 }
 
 /// What was measured, and what proves it.
 #[derive(Debug, Clone, Copy)]
 pub struct MeasuredBoot<'a> {
-    /// The quoted registers.
-    pub quote: &'a QuoteFacts,
+    /// The registers that hardware vouches for.
+    pub quoted: &'a PcrValues,
+    /// What they are for.
+    pub layout: Layout,
     /// The events that replay to them; `None` where there was no log, or none that does.
     pub log: Option<&'a BootLog<'a>>,
     /// The bytes of that log, for describing an event that differs.
@@ -58,6 +65,7 @@ pub struct MeasuredBoot<'a> {
 /// The same, in the form in which it is compared.
 struct Measured<'a> {
     quoted: &'a PcrValues,
+    layout: Layout,
     proved: PcrSet,
     events: Vec<&'a ReplayedEvent>,
     secure_boot: Claim<bool>,
@@ -66,18 +74,19 @@ struct Measured<'a> {
 
 /// Compares a measured boot with each set in `references` at `now` (seconds since 1970) and records the steps of the nearest one.
 ///
-/// Without any set nothing is owed and the boot is not appraised. A set that does not cover PCR 0 to 3 supports no claim; one that does
-/// not cover 4, 8 and 9 besides none beyond the firmware.
+/// Without any set of this bank and layout nothing is owed and the boot is not appraised. A set that does not cover [`Layout::firmware`]
+/// supports no claim; one that does not cover [`Layout::kernel`] besides none beyond the firmware.
 pub fn appraise_boot(references: &[Reference], boot: MeasuredBoot<'_>, now: u64, limits: &Limits, checks: &mut Checks) -> Claim<Boot> {
     let describe = |event: &ReplayedEvent| {
         let log = EventLog::parse(boot.log_bytes, limits).ok()?;
         let found = log.events().iter().find(|found| found.position == event.position)?;
-        let description = describe(found, HashAlgorithm::Sha256, &event.digest.0);
+        let description = describe(found, event.digest.bank().into(), event.digest.as_ref());
         let doubt = if description.covered { "" } else { " (so the log says; no digest covers it)" };
         Some(description.text + doubt)
     };
     let measured = Measured {
-        quoted: boot.quote.pcrs(),
+        quoted: boot.quoted,
+        layout: boot.layout,
         proved: boot.log.map(BootLog::verified).unwrap_or_default(),
         events: boot.log.map(|log| log.events().collect()).unwrap_or_default(),
         secure_boot: boot.log.map_or(Claim::NotAppraised("there is no boot log"), BootLog::secure_boot),
@@ -87,9 +96,15 @@ pub fn appraise_boot(references: &[Reference], boot: MeasuredBoot<'_>, now: u64,
 }
 
 fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: &mut Checks) -> Claim<Boot> {
-    let all = references.iter().map(|reference| Comparison::of(reference, measured));
+    let layout = measured.layout;
+    let fitting = references.iter().filter(|reference| (reference.bank, reference.layout) == (measured.quoted.bank(), layout));
+    let all = fitting.map(|reference| Comparison::of(reference, measured));
     let Some(nearest) = all.max_by_key(|comparison| comparison.nearness(now)) else {
-        return Claim::NotAppraised("no reference values are configured for the node");
+        return Claim::NotAppraised(if references.is_empty() {
+            "no reference values are configured for the node"
+        } else {
+            "no reference values are of the bank and layout of the node's registers"
+        });
     };
     let set = nearest.reference;
     let origin = format!("reference set {}", set.name);
@@ -100,11 +115,11 @@ fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: 
         format!("in force at {now}"),
         format!("expires {}", set.expires),
     );
-    let firmware = group(&origin, &rules::FIRMWARE, &nearest.firmware, checks);
-    let kernel = group(&origin, &rules::KERNEL, &nearest.kernel, checks);
+    let firmware = group(&origin, layout, &rules::FIRMWARE, &nearest.firmware, checks);
+    let kernel = group(&origin, layout, &rules::KERNEL, &nearest.kernel, checks);
     let secure = !set.require_secure_boot || secure_boot(&origin, &measured.secure_boot, checks);
     if nearest.firmware == Outcome::NotCovered {
-        return Claim::NotAppraised("the reference values do not cover PCR 0 to 3");
+        return Claim::NotAppraised(layout.without_firmware());
     }
     Claim::Appraised(match (in_force && secure && firmware, kernel) {
         (false, _) => Boot::None,
@@ -114,11 +129,12 @@ fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: 
 }
 
 /// Whether the group agrees. Nothing is owed for one that the set does not cover, and it does not agree either.
-fn group(origin: &str, rule: &'static Rule, outcome: &Outcome, checks: &mut Checks) -> bool {
+fn group(origin: &str, layout: Layout, rule: &'static Rule, outcome: &Outcome, checks: &mut Checks) -> bool {
     match outcome {
         Outcome::NotCovered => false,
         Outcome::Unproved(pcr) => {
-            checks.not_appraised(rule, format!("{origin} covers PCR {pcr}, which is not quoted or has no log that replays to it"));
+            let register = layout.register(*pcr);
+            checks.not_appraised(rule, format!("{origin} covers {register}, which is not quoted or has no log that replays to it"));
             false
         }
         Outcome::Matches => checks.record_from(origin.to_owned(), rule, true, "the events of the set", "the same events"),

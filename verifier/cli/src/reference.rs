@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use podseal_appraisal::{
+    appraiser::QUOTED_REGISTERS,
     eventlog::{Event, EventLog},
-    reference::{Reference, capture},
-    tpm::{HashAlgorithm, PcrSet},
+    layout::Layout,
+    reference::{Capture, Reference, capture},
+    tpm::PcrSet,
 };
-use podseal_protocol::{Digest, Limits};
+use podseal_protocol::{Bank, Digest, Limits};
 use podseal_wire::{Document, Empty};
 use serde::Serialize;
 
@@ -35,12 +37,12 @@ pub(crate) enum ReferenceCommand {
         name: Option<String>,
     },
     /// Write the set that a boot log amounts to, without a verifier; whoever applies it vouches for that node
-    Capture(Capture),
+    Capture(CaptureArguments),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Capture {
-    /// The node's boot log: /sys/kernel/security/tpm0/binary_bios_measurements
+pub(crate) struct CaptureArguments {
+    /// The node's boot log: /sys/kernel/security/tpm0/binary_bios_measurements, of a TD /sys/firmware/acpi/tables/data/CCEL
     #[arg(long, value_name = "FILE")]
     event_log: PathBuf,
     /// Name of the set
@@ -49,12 +51,35 @@ pub(crate) struct Capture {
     /// End of its force (RFC 3339), as in 2027-03-31T00:00:00Z
     #[arg(long, value_name = "TIME")]
     expires: Timestamp,
-    /// Registers to cover: 0 to 9 and 14
-    #[arg(long, value_name = "LIST", default_value = "0-9", value_parser = registers)]
-    pcrs: PcrSet,
+    /// Which digests of the log: sha256, sha384
+    #[arg(long, default_value = "sha256", value_parser = bank)]
+    bank: Bank,
+    /// What its registers are: tpm, td
+    #[arg(long, default_value = "tpm", value_parser = layout)]
+    layout: Layout,
+    /// Registers to cover: of a TPM 0 to 9 and 14, of a TD 1 to 3. Unless said, 0-9 and 1-3
+    #[arg(long, value_name = "LIST", value_parser = registers)]
+    pcrs: Option<PcrSet>,
     /// Write here instead of to standard output
     #[arg(short = 'o', long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
+}
+
+fn bank(text: &str) -> Result<Bank, String> {
+    Bank::from_name(text).ok_or_else(|| format!("found {text:?}, wanted sha256 or sha384"))
+}
+
+fn layout(text: &str) -> Result<Layout, String> {
+    Layout::from_name(text).ok_or_else(|| format!("found {text:?}, wanted tpm or td"))
+}
+
+/// The registers that are covered where nothing is said.
+fn usual(layout: Layout) -> PcrSet {
+    let usual: &[u8] = match layout {
+        Layout::Tpm => QUOTED_REGISTERS,
+        Layout::Td => layout.boot(),
+    };
+    PcrSet::of(usual).unwrap_or_default()
 }
 
 /// A set of registers: `0-9,14`.
@@ -72,6 +97,8 @@ fn registers(text: &str) -> Result<PcrSet, String> {
 struct SetView {
     name: String,
     expires: Option<String>,
+    bank: &'static str,
+    layout: &'static str,
     registers: Vec<u8>,
     digest: String,
     text: String,
@@ -93,6 +120,8 @@ struct AppliedView {
 struct CapturedView {
     name: String,
     expires: Option<String>,
+    bank: &'static str,
+    layout: &'static str,
     registers: Vec<u8>,
     text: String,
     /// Where it was written; null: nowhere but here.
@@ -125,9 +154,7 @@ async fn apply(context: &Context, path: &Path) -> Result<Outcome, Failure> {
     }
     let view = AppliedView { name: set.name().to_owned(), digest: digest.to_string(), change: ChangeView::of(answer.change)? };
     let until = output::time(set.expires()).unwrap_or_default();
-    context
-        .format
-        .print(&view, |v| format!("reference set {} in force for PCR {}, until {until}; {}", v.name, set.registers(), v.change))?;
+    context.format.print(&view, |v| format!("reference set {} in force for {}, until {until}; {}", v.name, covered(&set), v.change))?;
     Ok(Outcome::Holds)
 }
 
@@ -145,9 +172,10 @@ async fn show(context: &Context, name: Option<&str>) -> Result<Outcome, Failure>
         None => context.format.print(&SetListView { references }, |list| {
             let row = |set: &SetView| {
                 let registers = set.registers.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
-                [set.name.clone(), set.expires.clone().unwrap_or_default(), registers, output::short(&set.digest)]
+                let of = format!("{}, {}", set.layout, set.bank);
+                [set.name.clone(), set.expires.clone().unwrap_or_default(), of, registers, output::short(&set.digest)]
             };
-            table(["NAME", "EXPIRES", "PCRS", "DIGEST"], list.references.iter().map(row))
+            table(["NAME", "EXPIRES", "OF", "PCRS", "DIGEST"], list.references.iter().map(row))
         })?,
     }
     Ok(Outcome::Holds)
@@ -163,26 +191,32 @@ fn set_view(document: Document) -> Result<SetView, Failure> {
     Ok(SetView {
         name: document.name,
         expires: output::time(set.expires()),
+        bank: set.bank().name(),
+        layout: set.layout().name(),
         registers: set.registers().iter().collect(),
         digest: Digest::of(document.text.as_bytes()).to_string(),
         text: document.text,
     })
 }
 
-fn run_capture(context: &Context, arguments: Capture) -> Result<Outcome, Failure> {
+fn run_capture(context: &Context, arguments: CaptureArguments) -> Result<Outcome, Failure> {
     let path = &arguments.event_log;
     let log = files::read(path, Limits::DEFAULT.evidence_part as u64)?;
     let wanted = || "a time after 1970".to_owned();
     let expires = u64::try_from(arguments.expires.as_second());
     let expires = expires.map_err(|_| Failure::Option { option: "--expires", found: arguments.expires.to_string(), wanted: wanted() })?;
-    let text = capture(&log, arguments.pcrs, &arguments.name, expires, &Limits::DEFAULT)
-        .map_err(|error| Failure::Capture { path: path.clone(), error })?;
-    let events = measured(&log, arguments.pcrs);
+    let CaptureArguments { bank, layout, .. } = arguments;
+    let registers = arguments.pcrs.unwrap_or_else(|| usual(layout));
+    let wanted = Capture { name: &arguments.name, expires, bank, layout, registers };
+    let text = capture(&log, &wanted, &Limits::DEFAULT).map_err(|error| Failure::Capture { path: path.clone(), error })?;
+    let events = measured(&log, bank, registers);
     // Only a file that can be applied is written.
     let set = Reference::parse(&text).map_err(|error| Failure::Reference { path: path.clone(), error })?;
     let view = CapturedView {
         name: set.name().to_owned(),
         expires: output::time(set.expires()),
+        bank: set.bank().name(),
+        layout: set.layout().name(),
         registers: set.registers().iter().collect(),
         text,
         file: arguments.write,
@@ -192,17 +226,22 @@ fn run_capture(context: &Context, arguments: Capture) -> Result<Outcome, Failure
         Some(file) => {
             files::replace(file, view.text.as_bytes())?;
             let next = format!("read it, then: podseal reference apply {}", file.display());
-            context.format.print(&view, |_| format!("wrote {}: {events} events of PCR {}\n{next}", file.display(), set.registers()))?;
+            context.format.print(&view, |_| format!("wrote {}: {events} events of {}\n{next}", file.display(), covered(&set)))?;
         }
     }
     Ok(Outcome::Holds)
 }
 
-/// How many events with a SHA-256 digest a log that parses has in these registers.
-fn measured(log: &[u8], registers: PcrSet) -> usize {
+/// What a set covers, in words.
+fn covered(set: &Reference) -> String {
+    set.layout().registers(set.registers())
+}
+
+/// How many events with a digest of this bank a log that parses has in these registers.
+fn measured(log: &[u8], bank: Bank, registers: PcrSet) -> usize {
     let Ok(log) = EventLog::parse(log, &Limits::DEFAULT) else { return 0 };
     let covered = |event: &&Event<'_>| event.is_extended() && u8::try_from(event.pcr).is_ok_and(|pcr| registers.contains(pcr));
-    log.events().iter().filter(covered).filter(|event| log.digest(event, HashAlgorithm::Sha256).is_some()).count()
+    log.events().iter().filter(covered).filter(|event| log.digest(event, bank.into()).is_some()).count()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the owner's thread does, job by job.
 
 use podseal_protocol::{
-    Digest, Limits,
+    BankDigest, Digest, Limits,
     binding::PodLogHead,
     evidence::Part,
     pod_log::{Event, REGISTER},
@@ -155,9 +155,9 @@ impl Desk {
 }
 
 /// The pod log's register, as a quote covers it.
-fn quoted(parts: &[Part]) -> Option<Digest> {
+fn quoted(parts: &[Part]) -> Option<BankDigest> {
     parts.iter().find_map(|part| match part {
-        Part::TpmQuote { pcrs, .. } => pcrs.iter().find(|(index, _)| *index == REGISTER).map(|(_, value)| *value),
+        Part::TpmQuote { pcrs, .. } => pcrs.iter().find(|(index, _)| *index == REGISTER).map(|(_, value)| (*value).into()),
         Part::BootLog(_) | Part::PodLog { .. } => None,
     })
 }

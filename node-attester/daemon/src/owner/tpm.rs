@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read as _, path::PathBuf, str::FromStr as _, time::Duration};
 
-use podseal_protocol::{Digest, evidence::Part, require};
+use podseal_protocol::{BankDigest, Digest, evidence::Part, pod_log::Register, require};
 use tss_esapi::{
     Context, TctiNameConf,
     abstraction::{AsymmetricAlgorithmSelection, DefaultKey, ek, nv},
@@ -182,11 +182,15 @@ impl Collector for Tpm {
         Ok(vec![quote, Part::BootLog(log)])
     }
 
-    fn register(&mut self) -> Result<Digest, TpmError> {
+    fn pod_log_register(&self) -> Register {
+        Register::TPM
+    }
+
+    fn register(&mut self) -> Result<BankDigest, TpmError> {
         self.closing_on_error(|tpm| pod_log::register(&mut tpm.open()?.context))
     }
 
-    fn extend(&mut self, digest: &Digest) -> Result<(), TpmError> {
+    fn extend(&mut self, digest: &BankDigest) -> Result<(), TpmError> {
         self.closing_on_error(|tpm| pod_log::extend(&mut tpm.open()?.context, digest))
     }
 }

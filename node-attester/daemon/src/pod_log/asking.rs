@@ -160,7 +160,7 @@ pub(super) fn shorter(mut text: String, limits: &Limits) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::{super::interface::containers::Any, *};
-    use podseal_protocol::pod_log::{Event, Record, Records};
+    use podseal_protocol::pod_log::{Event, Record, Records, Register};
 
     const LIMITS: Limits = Limits::DEFAULT;
 
@@ -196,7 +196,7 @@ mod tests {
         let started = Started { container_id: long(), pod_uid, namespace, pod, container, image: long() + &digest, ..nothing() };
         let started = within(started, &LIMITS);
         assert!(started.image.ends_with(&digest));
-        let bytes = Record { number: 0, event: Event::Started(started) }.encode();
-        assert!(Records::new(&bytes, 0, &LIMITS).all(|record| record.is_ok()));
+        let bytes = Record { number: 0, event: Event::Started(started) }.encode(Register::TPM);
+        assert!(Records::new(&bytes, 0, Register::TPM, &LIMITS).all(|record| record.is_ok()));
     }
 }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use podseal_protocol::{
-    Digest, Limits,
+    BankDigest, Limits,
     binding::PodLogHead,
-    pod_log::{Event, Record, Records},
+    pod_log::{Digests, Event, Record, Records, Register, Standing},
 };
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -27,65 +27,69 @@ const LONGEST: u64 = 64 << 20;
 pub(crate) struct Log {
     path: PathBuf,
     file: File,
+    /// The register that it is kept in.
+    register: Register,
     /// Held as long as the log is open.
     _lock: File,
     /// Bytes of the file that are whole records.
     bytes: u64,
     /// Where each record begins.
     offsets: Vec<u64>,
-    head: PodLogHead,
+    standing: Standing,
     /// What the register holds before the last record.
-    before: Digest,
-    /// The last record, where it is not known to be extended.
-    pending: Option<Digest>,
+    before: BankDigest,
+    /// The last record's digest, where it is not known to be extended.
+    pending: Option<BankDigest>,
     /// Something may stand behind the last whole record.
     torn: bool,
     table: Table,
     /// What the register holds instead of what the records come to. For good: no value can be taken out of a register.
-    disagreement: Option<Digest>,
+    disagreement: Option<BankDigest>,
 }
 
 /// A log's bytes, read: whole records from the first on.
 #[derive(Debug, PartialEq, Eq)]
 struct Reading {
+    register: Register,
     bytes: u64,
     offsets: Vec<u64>,
-    head: PodLogHead,
-    before: Digest,
-    last: Digest,
+    standing: Standing,
+    before: BankDigest,
+    last: BankDigest,
     table: Table,
 }
 
 impl Reading {
     /// Reads the records of this boot; whatever stands behind the last whole one is left out. `None` where there are none.
-    fn new(bytes: &[u8], boot_id: &str, limits: &Limits) -> Option<Self> {
-        let mut records = Records::new(bytes, 0, limits).map_while(Result::ok);
-        let (began, digest) = records.next()?;
-        let Event::Began { boot_id: of, register, .. } = &began.event else { return None };
+    fn new(bytes: &[u8], boot_id: &str, register: Register, limits: &Limits) -> Option<Self> {
+        let mut records = Records::new(bytes, 0, register, limits).map_while(Result::ok);
+        let (began, digests) = records.next()?;
+        let Event::Began { boot_id: of, register: before, .. } = &began.event else { return None };
         if of != boot_id {
             return None;
         }
         let mut reading = Self {
+            register,
             bytes: 0,
             offsets: Vec::new(),
-            head: PodLogHead { length: 0, head: *register },
-            before: *register,
-            last: digest,
+            standing: Standing::begin(*before),
+            before: *before,
+            last: digests.extended,
             table: Table::default(),
         };
-        reading.add(&began, &digest);
-        for (record, digest) in records {
-            reading.add(&record, &digest);
+        reading.add(&began, &digests);
+        for (record, digests) in records {
+            reading.add(&record, &digests);
         }
         Some(reading)
     }
 
-    fn add(&mut self, record: &Record, digest: &Digest) {
+    fn add(&mut self, record: &Record, digests: &Digests) {
         self.offsets.push(self.bytes);
-        self.bytes = self.bytes.saturating_add(record.encode().len() as u64);
-        self.before = self.head.head;
-        self.head = self.head.and(digest);
-        self.last = *digest;
+        self.bytes = self.bytes.saturating_add(record.encode(self.register).len() as u64);
+        self.before = self.standing.register();
+        self.standing = self.standing.and(digests);
+        self.last = digests.extended;
         self.table.apply(&record.event);
     }
 }
@@ -106,9 +110,13 @@ impl Log {
         let lock = lock(path)?;
         let found = read(path)?;
         let exceptions = exceptions.names().map(str::to_owned).collect();
-        let Some(reading) = Reading::new(&found, boot_id, limits) else {
-            let began = Event::Began { boot_id: boot_id.to_owned(), register: tpm.register()?, exceptions };
-            let mut log = Self::begin(path, lock, began, boot_id, limits, !found.is_empty())?;
+        let register = tpm.pod_log_register();
+        let Some(reading) = Reading::new(&found, boot_id, register, limits) else {
+            let event = Event::Began { boot_id: boot_id.to_owned(), register: tpm.register()?, exceptions };
+            let bytes = Record { number: 0, event }.encode(register);
+            let reading = Reading::new(&bytes, boot_id, register, limits).ok_or(PodLogError::NotKept)?;
+            begin(path, &bytes, !found.is_empty())?;
+            let mut log = Self::from(path, lock, reading, bytes.len() as u64)?;
             log.settle(tpm)?;
             return Ok(log);
         };
@@ -121,24 +129,10 @@ impl Log {
     }
 
     fn from(path: &Path, lock: File, reading: Reading, length: u64) -> Result<Self, PodLogError> {
-        let Reading { bytes, offsets, head, before, last, table } = reading;
+        let Reading { register, bytes, offsets, standing, before, last, table } = reading;
         let file = OpenOptions::new().read(true).write(true).custom_flags(no_follow()).open(path).map_err(at(path))?;
         let (path, torn, pending) = (path.to_owned(), length > bytes, Some(last));
-        Ok(Self { path, file, _lock: lock, bytes, offsets, head, before, pending, torn, table, disagreement: None })
-    }
-
-    /// A new log; the file of another boot is kept beside it.
-    fn begin(path: &Path, lock: File, began: Event, boot_id: &str, limits: &Limits, is_other: bool) -> Result<Self, PodLogError> {
-        let bytes = Record { number: 0, event: began }.encode();
-        let new = beside(path, "new");
-        write_new(&new, &bytes).map_err(at(&new))?;
-        if is_other {
-            fs::rename(path, beside(path, "previous")).map_err(at(path))?;
-        }
-        fs::rename(&new, path).map_err(at(path))?;
-        synchronise_folder(path).map_err(at(path))?;
-        let reading = Reading::new(&bytes, boot_id, limits).ok_or(PodLogError::NotKept)?;
-        Self::from(path, lock, reading, bytes.len() as u64)
+        Ok(Self { path, file, register, _lock: lock, bytes, offsets, standing, before, pending, torn, table, disagreement: None })
     }
 
     /// What runs, by the records.
@@ -164,8 +158,8 @@ impl Log {
     }
 
     /// Whether a register is what the log comes to. Where it is not, it never will be again.
-    pub(crate) fn agrees(&mut self, register: &Digest) -> Result<(), PodLogError> {
-        if *register != self.head.head {
+    pub(crate) fn agrees(&mut self, register: &BankDigest) -> Result<(), PodLogError> {
+        if *register != self.standing.register() {
             self.disagreement.get_or_insert(*register);
         }
         self.sound()
@@ -173,8 +167,13 @@ impl Log {
 
     /// Whether nothing is known that speaks against it.
     pub(crate) fn sound(&self) -> Result<(), PodLogError> {
-        let disagrees =
-            |found| PodLogError::Disagrees { path: self.path.clone(), records: self.head.length, found, wanted: self.head.head };
+        let disagrees = |found| PodLogError::Disagrees {
+            path: self.path.clone(),
+            records: self.head().length,
+            register: self.register,
+            found,
+            wanted: self.standing.register(),
+        };
         self.disagreement.map_or(Ok(()), |found| Err(disagrees(found)))
     }
 
@@ -182,30 +181,30 @@ impl Log {
     pub(crate) fn record(&mut self, event: Event, tpm: &mut dyn Collector) -> Result<PodLogHead, TpmError> {
         self.settle(tpm)?;
         self.cut()?;
-        let record = Record { number: self.head.length, event };
-        let (bytes, digest) = (record.encode(), record.digest());
+        let record = Record { number: self.head().length, event };
+        let (bytes, digests) = (record.encode(self.register), record.digests(self.register.bank()));
         self.torn = true;
         self.file.write_all_at(&bytes, self.bytes).and_then(|()| self.file.sync_data()).map_err(at(&self.path))?;
         self.torn = false;
         self.offsets.push(self.bytes);
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
-        (self.before, self.head) = (self.head.head, self.head.and(&digest));
-        self.pending = Some(digest);
+        (self.before, self.standing) = (self.standing.register(), self.standing.and(&digests));
+        self.pending = Some(digests.extended);
         self.table.apply(&record.event);
-        match tpm.extend(&digest) {
+        match tpm.extend(&digests.extended) {
             Ok(()) => self.pending = None,
             Err(error) => tracing::warn!(%error, record = record.number, "the pod log's last record is not extended yet"),
         }
-        Ok(self.head)
+        Ok(self.head())
     }
 
     pub(crate) fn head(&self) -> PodLogHead {
-        self.head
+        self.standing.head()
     }
 
     /// The records from number `from` on; from the first where there are none behind it.
     pub(crate) fn records(&self, from: u64, limits: &Limits) -> Result<(u64, Vec<u8>), PodLogError> {
-        let from = if from > self.head.length { 0 } else { from };
+        let from = if from > self.head().length { 0 } else { from };
         let begin = usize::try_from(from).ok().and_then(|from| self.offsets.get(from)).copied().unwrap_or(self.bytes);
         let length = self.bytes.saturating_sub(begin);
         let fits = usize::try_from(length).ok().filter(|length| *length <= limits.pod_log);
@@ -223,6 +222,17 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// A new file with these bytes; that of another boot is kept beside it.
+fn begin(path: &Path, bytes: &[u8], is_other: bool) -> Result<(), PodLogError> {
+    let new = beside(path, "new");
+    write_new(&new, bytes).map_err(at(&new))?;
+    if is_other {
+        fs::rename(path, beside(path, "previous")).map_err(at(path))?;
+    }
+    fs::rename(&new, path).map_err(at(path))?;
+    synchronise_folder(path).map_err(at(path))
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> PodLogError {

@@ -14,10 +14,10 @@ use podseal_node_attester::{
     pod_log::{PodLogError, Table},
 };
 use podseal_protocol::{
-    Digest, Limits,
+    BankDigest, Digest, Limits,
     binding::PodLogHead,
     evidence::Part,
-    pod_log::{Event, REGISTER, Record, Records, Started, extended},
+    pod_log::{Digests, Event, REGISTER, Record, Records, Register, Standing, Started, extended},
 };
 
 use super::swtpm::{Maker, Swtpm};
@@ -117,8 +117,8 @@ async fn once_free<T, F: Future<Output = Result<T, TpmError>>>(job: impl Fn() ->
     panic!("the attester before still holds the log");
 }
 
-fn records(bytes: &[u8]) -> Vec<(Record, Digest)> {
-    Records::new(bytes, 0, &Limits::DEFAULT).collect::<Result<_, _>>().unwrap()
+fn records(bytes: &[u8]) -> Vec<(Record, Digests)> {
+    Records::new(bytes, 0, Register::TPM, &Limits::DEFAULT).collect::<Result<_, _>>().unwrap()
 }
 
 fn exceptions() -> Vec<String> {
@@ -126,7 +126,7 @@ fn exceptions() -> Vec<String> {
 }
 
 fn began(boot_id: &str, register: Digest) -> Event {
-    Event::Began { boot_id: boot_id.to_owned(), register, exceptions: exceptions() }
+    Event::Began { boot_id: boot_id.to_owned(), register: register.into(), exceptions: exceptions() }
 }
 
 fn restarted() -> Event {
@@ -137,7 +137,7 @@ fn restarted() -> Event {
 fn head(bytes: &[u8]) -> PodLogHead {
     let records = records(bytes);
     let Event::Began { register, .. } = &records[0].0.event else { panic!("{records:?}") };
-    records.iter().fold(PodLogHead { length: 0, head: *register }, |head, (_, digest)| head.and(digest))
+    records.iter().fold(Standing::begin(*register), |standing, (_, digests)| standing.and(digests)).head()
 }
 
 fn started(id: &str) -> Event {
@@ -174,7 +174,7 @@ async fn agrees(owner: &Owner, file: &Path) {
     assert!(attest.windows(34).any(|w| w == [&[0, 32], bound.as_ref()].concat()), "the binding was computed with that head");
 }
 
-fn disagrees(result: Result<Table, TpmError>) -> (Digest, Digest) {
+fn disagrees(result: Result<Table, TpmError>) -> (BankDigest, BankDigest) {
     match result {
         Err(TpmError::PodLog(error @ PodLogError::Disagrees { found, wanted, .. })) => {
             let said = error.to_string();
@@ -199,7 +199,7 @@ async fn a_log_grows_with_its_register_and_only_what_is_new_is_sent() {
     for from in 0..=3 {
         let parts = collect(&owner, from).await.unwrap().parts;
         let Some(Part::PodLog { from: said, records }) = parts.last() else { panic!("{parts:?}") };
-        let read: Vec<_> = Records::new(records, from, &Limits::DEFAULT).collect::<Result<_, _>>().unwrap();
+        let read: Vec<_> = Records::new(records, from, Register::TPM, &Limits::DEFAULT).collect::<Result<_, _>>().unwrap();
         assert_eq!((*said, read.len() as u64), (from, 3 - from));
         assert!(whole.ends_with(records));
     }
@@ -251,7 +251,7 @@ async fn extended_behind_our_back() {
     machine.extend(&stranger).await;
 
     let (owner, opened) = machine.open().await;
-    assert_eq!(disagrees(opened), (extended(&wanted, &stranger), wanted));
+    assert_eq!(disagrees(opened), (extended(&wanted, &stranger).into(), wanted.into()));
     let (quoted, said) = shown(&collect(&owner, 0).await.unwrap());
     assert_eq!((quoted, said), (extended(&wanted, &stranger), wanted), "the verifier is to see it");
     assert!(owner.record(vec![Event::Interrupted]).await.is_err(), "no record");
@@ -260,8 +260,8 @@ async fn extended_behind_our_back() {
 
     // A record that was taken out of the file, or put into it, is the same.
     let whole = fs::read(machine.file()).unwrap();
-    let one = records(&whole)[0].0.encode().len();
-    let two = |event| Record { number: 2, event }.encode();
+    let one = records(&whole)[0].0.encode(Register::TPM).len();
+    let two = |event| Record { number: 2, event }.encode(Register::TPM);
     for other in [whole[..one].to_vec(), [&whole[..], &two(Event::Interrupted)].concat()] {
         fs::write(machine.file(), other).unwrap();
         disagrees(machine.open().await.1);
@@ -297,7 +297,7 @@ async fn attester_killed_at_each_step_of_a_record() {
     owner.record(vec![started("a")]).await.unwrap();
     drop(owner);
     let mut before = fs::read(machine.file()).unwrap();
-    let next = |number| Record { number, event: started("b") }.encode();
+    let next = |number| Record { number, event: started("b") }.encode(Register::TPM);
     let whole = next(0).len();
 
     // Killed while it was written: what is not whole is cut off.
@@ -306,7 +306,7 @@ async fn attester_killed_at_each_step_of_a_record() {
         file.write_all(&next(number)[..torn]).unwrap();
         let (owner, opened) = machine.opened().await;
         assert_eq!(opened.ids().collect::<Vec<_>>(), ["a"]);
-        before.extend(Record { number, event: restarted() }.encode());
+        before.extend(Record { number, event: restarted() }.encode(Register::TPM));
         assert_eq!(fs::read(machine.file()).unwrap(), before, "{torn} bytes of {whole}");
         agrees(&owner, &machine.file()).await;
     }
@@ -335,7 +335,7 @@ async fn attester_killed_at_each_step_of_a_beginning() {
     // Killed before the first record was extended: the register is what it was.
     let machine = Machine::new().await;
     let began = Record { number: 0, event: began(BOOT, Digest([0; 32])) };
-    fs::write(machine.file(), began.encode()).unwrap();
+    fs::write(machine.file(), began.encode(Register::TPM)).unwrap();
     let (owner, _) = machine.opened().await;
     assert_eq!(machine.events(), [began.event, restarted()]);
     agrees(&owner, &machine.file()).await;
@@ -374,7 +374,7 @@ async fn a_record_that_the_tpm_did_not_take_is_extended_before_the_next_one() {
     let error = owner.record(vec![started("b")]).await.expect_err("register and log disagree");
     assert!(matches!(error, TpmError::PodLog(PodLogError::Disagrees { .. })), "{error}");
     // As it was before the power went: then the record is extended, and the next one written.
-    let began = records(&fs::read(machine.file()).unwrap())[0].1;
+    let began = records(&fs::read(machine.file()).unwrap())[0].1.chain;
     drop(owner);
     machine.extend(&began).await;
     let (owner, _) = machine.opened().await;

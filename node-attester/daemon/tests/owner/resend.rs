@@ -11,7 +11,7 @@ use podseal_protocol::{
     binding::{BindingInputs, binding},
     evidence::{Evidence, Part},
     exchange::{Exchange, ExchangeReply, Outcome},
-    pod_log::{Event, Records},
+    pod_log::{Event, Records, Register},
 };
 use podseal_wire::{ChallengeRequest, Message, attestation_server::Attestation};
 use tokio::sync::{mpsc, oneshot};
@@ -86,7 +86,7 @@ fn brought(exchange: &Exchange, pinned: &Pinned, signer: &[u8]) -> (u64, u64) {
     };
     let bound = binding(&inputs, &exchange.leaves.iter().map(|leaf| Digest::of(leaf)).collect::<Vec<_>>());
     assert!(attest.windows(32).any(|w| w == bound.as_ref()), "the quote is bound to this head and these leaves");
-    let last = Records::new(records, *from, &Limits::DEFAULT).last().map_or(*from, |record| record.unwrap().0.number + 1);
+    let last = Records::new(records, *from, Register::TPM, &Limits::DEFAULT).last().map_or(*from, |record| record.unwrap().0.number + 1);
     assert_eq!(last, evidence.pod_log.length);
     (*from, last)
 }

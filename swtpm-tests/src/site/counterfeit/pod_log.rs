@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use podseal_protocol::Digest;
 use podseal_protocol::binding::PodLogHead;
-use podseal_protocol::pod_log::{Event, REGISTER, Record, Started};
+use podseal_protocol::pod_log::{Event, REGISTER, Record, Register, Started};
 
 use super::{Claim, Counterfeit};
 use crate::error::BenchError;
@@ -23,7 +23,7 @@ pub struct PodLog {
 impl PodLog {
     /// The bytes of the records from one on.
     pub fn bytes(&self, from: u64) -> Vec<u8> {
-        self.records.iter().filter(|record| record.number >= from).flat_map(Record::encode).collect()
+        self.records.iter().filter(|record| record.number >= from).flat_map(|record| record.encode(Register::TPM)).collect()
     }
 }
 
@@ -40,7 +40,7 @@ impl Counterfeit {
     pub fn begin_pod_log(&self, register: Digest) -> Result<(), BenchError> {
         let head = PodLogHead { length: 0, head: register };
         *self.pod_log.lock().unwrap_or_else(PoisonError::into_inner) = Some(PodLog { records: Vec::new(), head });
-        self.happened(Event::Began { boot_id: self.boot_id()?, register, exceptions: vec![EXCEPTION.to_owned()] })
+        self.happened(Event::Began { boot_id: self.boot_id()?, register: register.into(), exceptions: vec![EXCEPTION.to_owned()] })
     }
 
     /// Writes what happened, and extends it.

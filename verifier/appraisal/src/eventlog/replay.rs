@@ -1,11 +1,12 @@
 //! Replaying a log: the registers that its digests lead to.
 
 use super::describe::covered_bytes;
-use super::variable::secure_boot;
+use super::variable::{secure_boot, secure_boot_of_td};
 use super::{EventKind, EventLog, LogError};
 use crate::claims::Claim;
+use crate::layout::Layout;
 use crate::tpm::{HashAlgorithm, PcrSet, PcrValues};
-use podseal_protocol::{Digest, Limits, pod_log};
+use podseal_protocol::{Bank, BankDigest, Digest, Limits, pod_log};
 
 /// One bank of registers as a log leads to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,14 +86,15 @@ pub struct ReplayedEvent {
     pub pcr: u8,
     /// Type: unauthenticated.
     pub kind: EventKind,
-    /// SHA-256 digest that was extended.
-    pub digest: Digest,
+    /// Digest that was extended.
+    pub digest: BankDigest,
 }
 
-/// A log, parsed and replayed into the SHA-256 bank: pure value, to be kept by [`ReplayedLog::digest`] for as long as the boot lasts.
+/// A log, parsed and replayed into one bank: pure value, to be kept by [`ReplayedLog::is_of`] for as long as the boot lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayedLog {
     digest: Digest,
+    layout: Layout,
     registers: PcrValues,
     extended: PcrSet,
     events: Vec<ReplayedEvent>,
@@ -101,33 +103,48 @@ pub struct ReplayedLog {
 }
 
 impl ReplayedLog {
-    /// Parses and replays `bytes`.
+    /// Parses and replays `bytes` into `bank`, for registers that are laid out like this.
     ///
     /// # Errors
-    /// [`LogError`]; [`LogError::NoBank`] if the log has no SHA-256 digests.
-    pub fn replay(bytes: &[u8], limits: &Limits) -> Result<Self, LogError> {
-        let bank = HashAlgorithm::Sha256;
+    /// [`LogError`]; [`LogError::NoBank`] if the log has no digests of the bank.
+    pub fn replay(bytes: &[u8], bank: Bank, layout: Layout, limits: &Limits) -> Result<Self, LogError> {
+        let hash = HashAlgorithm::from(bank);
         let log = EventLog::parse(bytes, limits)?;
-        let replayed = Registers::replay(&log, bank)?;
-        let mut registers = PcrValues::new();
+        let replayed = Registers::replay(&log, hash)?;
+        let mut registers = PcrValues::new(bank);
         for index in 0..PcrSet::COUNT {
-            let value = replayed.get(index).and_then(|value| value.try_into().ok());
-            if !value.is_some_and(|value| registers.insert(index, value)) {
+            if !replayed.get(index).is_some_and(|value| registers.insert(index, value)) {
                 return Err(LogError::NoBank { bank: bank.name() });
             }
         }
         let events = log.events().iter().filter(|event| event.is_extended()).filter_map(|event| {
-            let digest = Digest(log.digest(event, bank)?.try_into().ok()?);
+            let digest = BankDigest::from_bytes(bank, log.digest(event, hash)?)?;
             Some(ReplayedEvent { position: event.position, pcr: u8::try_from(event.pcr).ok()?, kind: event.kind, digest })
         });
         Ok(Self {
             digest: Digest::of(bytes),
+            layout,
             registers,
             extended: replayed.extended(),
             events: events.collect(),
-            told: register_is_told(&log, bank),
-            secure_boot: secure_boot(&log, bank),
+            told: register_is_told(&log, hash, layout.pod_log(bank).index()),
+            secure_boot: match layout {
+                Layout::Tpm => secure_boot(&log, hash),
+                Layout::Td => secure_boot_of_td(&log, hash),
+            },
         })
+    }
+
+    /// Whether replaying `bytes` into `bank`, for this layout, comes to this.
+    #[must_use]
+    pub fn is_of(&self, bytes: &[u8], bank: Bank, layout: Layout) -> bool {
+        (self.registers.bank(), self.layout) == (bank, layout) && self.digest == Digest::of(bytes)
+    }
+
+    /// What its registers are for.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// SHA-256 of the log's bytes.
@@ -154,8 +171,8 @@ impl ReplayedLog {
     }
 
     /// What the boot left in the register of the pod log; `None` where the log does not tell what was measured there.
-    pub(super) fn before_pod_log(&self) -> Option<&[u8; 32]> {
-        self.registers.get(pod_log::REGISTER).filter(|_| self.told)
+    pub(super) fn before_pod_log(&self) -> Option<&[u8]> {
+        self.registers.get(self.layout.pod_log(self.registers.bank()).index()).filter(|_| self.told)
     }
 
     pub(super) fn secure_boot(&self) -> Claim<bool> {
@@ -166,8 +183,8 @@ impl ReplayedLog {
 /// Whether the log has the bytes of everything that it says was measured into the register of the pod log, and none of it is a record of
 /// one. That register is open after boot and this log is text by whoever sends it: with digests alone, the records of a pod log that is
 /// to be hidden could pass for events of the boot.
-fn register_is_told(log: &EventLog<'_>, bank: HashAlgorithm) -> bool {
-    let mut events = log.events().iter().filter(|event| event.is_extended() && event.pcr == u32::from(pod_log::REGISTER));
+fn register_is_told(log: &EventLog<'_>, bank: HashAlgorithm, register: u8) -> bool {
+    let mut events = log.events().iter().filter(|event| event.is_extended() && event.pcr == u32::from(register));
     events.all(|event| {
         let measured = log.digest(event, bank).and_then(|digest| covered_bytes(event, bank, digest));
         measured.is_some_and(|bytes| !pod_log::is_content(bytes))

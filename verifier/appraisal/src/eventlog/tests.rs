@@ -7,3 +7,4 @@ mod formats;
 mod registers;
 mod secure_boot;
 mod summary;
+mod td;

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use podseal_protocol::{
-    Digest, Leaf, Limits,
+    Bank, BankDigest, Leaf, Limits,
     binding::PodLogHead,
     evidence::{Evidence, Part},
-    pod_log::REGISTER,
+    pod_log::Register,
 };
 
 use super::{
-    replay::{ReplayError, replay_through},
+    replay::{Piece, ReplayError, replay_through},
     rules,
     state::PodLogState,
 };
@@ -18,7 +18,8 @@ use crate::{
     check::Checks,
     claims::{Claim, PodLog},
     eventlog::BootLog,
-    tpm::quote::QuoteFacts,
+    hex::encode as hex,
+    tpm::PcrValues,
 };
 
 const NO_LOG: &str = "the node keeps no pod log";
@@ -64,10 +65,10 @@ impl Judged {
     }
 }
 
-/// Appraises a presented log against the quoted register and what the boot left there; records each of [`rules::RULES`].
+/// Appraises a presented log against its register, which hardware vouches for, and what the boot left there; records each of [`rules::RULES`].
 pub(crate) fn judge(
     presented: &Presented<'_>,
-    quote: &QuoteFacts,
+    quoted: &PcrValues,
     boot: &BootLog<'_>,
     before: Before<'_>,
     limits: &Limits,
@@ -77,8 +78,9 @@ pub(crate) fn judge(
         checks.not_appraised(&rules::WELL_FORMED, "the evidence says where its pod log stands, and brings no records");
         return Judged::default();
     };
-    let kept = before.kept.filter(|state| state.boot_id() == presented.boot_id);
-    let replayed = replay_through(before.through, kept, from, records, limits);
+    let register = boot.layout().pod_log(quoted.bank());
+    let kept = before.kept.filter(|state| state.boot_id() == presented.boot_id && state.register().bank() == register.bank());
+    let replayed = replay_through(before.through, kept, Piece { register, from, records }, limits);
     let fits = !matches!(replayed, Err(ReplayError::Resend { .. }));
     let ends =
         kept.map_or_else(|| "none of this boot is kept".to_owned(), |state| format!("number {} of the kept log", state.head().length));
@@ -97,7 +99,7 @@ pub(crate) fn judge(
     if !checks.record(&rules::ONE_PAST, one, format!("a log that goes on from where it stood: {stood}"), found) {
         return Judged::default();
     }
-    Judged(begun(replayed, presented, checks).filter(|state| holds(state, presented, quote, boot, checks)))
+    Judged(begun(replayed, presented, checks).filter(|state| holds(state, presented, &Held::of(register, quoted, boot), checks)))
 }
 
 fn begun(replayed: Result<PodLogState, ReplayError>, presented: &Presented<'_>, checks: &mut Checks) -> Option<PodLogState> {
@@ -112,40 +114,57 @@ fn begun(replayed: Result<PodLogState, ReplayError>, presented: &Presented<'_>, 
     replayed.ok().filter(|_| same)
 }
 
-fn holds(state: &PodLogState, presented: &Presented<'_>, quote: &QuoteFacts, boot: &BootLog<'_>, checks: &mut Checks) -> bool {
-    let (replayed, claimed) = (state.head(), presented.claimed);
-    let quoted = quote.pcrs().get(REGISTER).map(|value| Digest(*value));
-    let same = quoted == Some(replayed.head) && claimed == replayed;
-    let quoted = quoted.map_or_else(|| "not quoted".to_owned(), |value| value.to_string());
-    let expected = format!("PCR {REGISTER} = {quoted}, as quoted");
-    let registers = checks.record(&rules::REGISTER, same, expected, compared(replayed, claimed, &quoted));
-    let prior = state.prior();
-    let zero = prior == Digest([0; 32]);
-    let explained = zero || boot.before_pod_log() == Some(&prior.0);
-    let expected = match boot.before_pod_log() {
-        Some(value) if *value != [0; 32] => format!("32 zero bytes, or {}, as the boot log has it", Digest(*value)),
-        Some(_) => "32 zero bytes: the boot log has nothing else".to_owned(),
-        None => "32 zero bytes: the boot log does not tell what it measured there".to_owned(),
+/// What a log's register holds, and what the boot left there.
+struct Held<'a> {
+    register: Register,
+    quoted: Option<&'a [u8]>,
+    before: Option<&'a [u8]>,
+}
+
+impl<'a> Held<'a> {
+    fn of(register: Register, quoted: &'a PcrValues, boot: &BootLog<'a>) -> Self {
+        Self { register, quoted: quoted.get(register.index()), before: boot.before_pod_log() }
+    }
+}
+
+fn holds(state: &PodLogState, presented: &Presented<'_>, held: &Held<'_>, checks: &mut Checks) -> bool {
+    let Held { register, quoted, before } = held;
+    let same = *quoted == Some(state.register().as_ref()) && presented.claimed == state.head();
+    let expected = format!("{register} = {}, as quoted", quoted.map_or_else(|| "not quoted".to_owned(), hex));
+    let registers = checks.record(&rules::REGISTER, same, expected, compared(state, presented.claimed, *quoted));
+    let (prior, none) = (state.prior(), register.bank().zero());
+    let explained = prior == none || *before == Some(prior.as_ref());
+    let zero = format!("{} zero bytes", register.bank().size());
+    let expected = match before {
+        Some(value) if *value != none.as_ref() => format!("{zero}, or {}, as the boot log has it", hex(value)),
+        Some(_) => format!("{zero}: the boot log has nothing else"),
+        None => format!("{zero}: the boot log does not tell what it measured there"),
     };
     checks.record(&rules::PRIOR, explained, expected, prior.to_string()) && registers
 }
 
 /// Three say where the log stands: its records, the register, the evidence. Which of them differs.
-fn compared(replayed: PodLogHead, claimed: PodLogHead, quoted: &str) -> String {
-    let records = format!("{} records lead to {}", replayed.length, replayed.head);
-    if claimed == replayed && replayed.head.to_string() == quoted {
+fn compared(state: &PodLogState, claimed: PodLogHead, quoted: Option<&[u8]>) -> String {
+    let (head, register) = (state.head(), state.register());
+    let records = format!("{} records lead to {register}", head.length);
+    let is_quoted = quoted == Some(register.as_ref());
+    if claimed == head && is_quoted {
         return records;
     }
-    let differs = if claimed == replayed {
-        "the PCR differs: something was extended that no record tells"
-    } else if claimed.head.to_string() == quoted {
-        "the records differ: one is missing, altered or too many"
-    } else if replayed.head.to_string() == quoted {
+    let differs = if claimed == head {
+        "the register differs: something was extended that no record tells"
+    } else if is_quoted {
         "the evidence differs: records and register agree"
+    } else if register.bank() != Bank::Sha256 {
+        "the records differ from both: one is missing, altered or too many"
+    } else if quoted == Some(claimed.head.as_ref()) {
+        "the records differ: one is missing, altered or too many"
     } else {
         "all three differ"
     };
-    format!("{records}; the evidence says {} records and {}: {differs}", claimed.length, claimed.head)
+    // Where chain and register are not one, what the records come to in it is told besides.
+    let chain = if register == BankDigest::from(head.head) { String::new() } else { format!(" and in the chain to {}", head.head) };
+    format!("{records}{chain}; the evidence says {} records and {}: {differs}", claimed.length, claimed.head)
 }
 
 /// Appraises who asks against a log that holds; records of [`rules::LEAF`] those that need nothing but the leaf.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use podseal_protocol::{
-    Digest, Limits,
+    BankDigest, Digest, Limits,
     binding::PodLogHead,
     cbor::Malformed,
-    pod_log::{Event, Records, Started},
+    pod_log::{Digests, Event, Records, Register, Standing, Started},
 };
 use thiserror::Error;
 
@@ -38,9 +38,9 @@ pub enum ReplayError {
     Elsewhere {
         /// Of the record after which they differ.
         number: u64,
-        /// What the register holds by these records.
+        /// Head of the chain by these records.
         found: Digest,
-        /// What it held before.
+        /// What it was before.
         wanted: Digest,
     },
     /// The log begins a second time.
@@ -51,12 +51,24 @@ pub enum ReplayError {
     },
 }
 
-/// Replays `records`: from 0 from scratch, else on top of a state that ends exactly at `from`. Any other state is left aside.
+/// Records of a log, as evidence brings them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The register that the log is kept in.
+    pub register: Register,
+    /// Number of the first record.
+    pub from: u64,
+    /// Their bytes.
+    pub records: &'a [u8],
+}
+
+/// Replays records: from 0 from scratch, else on top of a state that ends exactly at `from` and is of a register of the same bank. Any
+/// other state is left aside.
 ///
 /// # Errors
 /// [`ReplayError`].
-pub fn replay(state: Option<&PodLogState>, from: u64, records: &[u8], limits: &Limits) -> Result<PodLogState, ReplayError> {
-    replay_through(None, state, from, records, limits)
+pub fn replay(state: Option<&PodLogState>, piece: Piece<'_>, limits: &Limits) -> Result<PodLogState, ReplayError> {
+    replay_through(None, state, piece, limits)
 }
 
 /// Replays, and demands that the log leads through where it stood before: an older one does not become another.
@@ -66,33 +78,33 @@ pub fn replay(state: Option<&PodLogState>, from: u64, records: &[u8], limits: &L
 pub(crate) fn replay_through(
     through: Option<PodLogHead>,
     state: Option<&PodLogState>,
-    from: u64,
-    records: &[u8],
+    piece: Piece<'_>,
     limits: &Limits,
 ) -> Result<PodLogState, ReplayError> {
-    let mut state = match state.filter(|state| state.head.length == from) {
+    let Piece { register, from, records } = piece;
+    let mut state = match state.filter(|state| state.head().length == from && state.register().bank() == register.bank()) {
         _ if from == 0 => None,
         None => return Err(ReplayError::Resend { from }),
         _ if through.is_some_and(|before| before.length < from) => return Err(ReplayError::Resend { from }),
         kept => kept.cloned(),
     };
     if let Some(state) = &state {
-        leads_through(state.head, through)?;
+        leads_through(state.head(), through)?;
     }
-    for record in Records::new(records, from, limits) {
-        let (record, digest) = record?;
+    for record in Records::new(records, from, register, limits) {
+        let (record, digests) = record?;
         let number = record.number;
         state = Some(match (state, record.event) {
             (None, Event::Began { boot_id, register, exceptions }) => {
-                let state = begun(boot_id, register, exceptions, &digest);
-                leads_through(state.head, through)?;
+                let state = begun(boot_id, register, exceptions, &digests);
+                leads_through(state.head(), through)?;
                 state
             }
             (None, _) => return Err(ReplayError::NotBegun),
             (Some(_), Event::Began { .. }) => return Err(ReplayError::BegunAgain { number }),
             (Some(mut state), event) => {
-                state.head = state.head.and(&digest);
-                leads_through(state.head, through)?;
+                state.standing = state.standing.and(&digests);
+                leads_through(state.head(), through)?;
                 state.take(event);
                 if state.is_too_large() {
                     return Err(ReplayError::TooMany { number });
@@ -111,11 +123,11 @@ fn leads_through(head: PodLogHead, through: Option<PodLogHead>) -> Result<(), Re
     }
 }
 
-fn begun(boot_id: String, prior: Digest, exceptions: Vec<String>, digest: &Digest) -> PodLogState {
+fn begun(boot_id: String, prior: BankDigest, exceptions: Vec<String>, digests: &Digests) -> PodLogState {
     PodLogState {
         boot_id,
         prior,
-        head: PodLogHead { length: 0, head: prior }.and(digest),
+        standing: Standing::begin(prior).and(digests),
         pods: BTreeMap::new(),
         containers: BTreeMap::new(),
         privileged_images: BTreeSet::new(),

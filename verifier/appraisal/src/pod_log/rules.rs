@@ -36,7 +36,7 @@ pub static REGISTER: Rule = Rule {
 pub static PRIOR: Rule = Rule {
     name: "pod_log.prior",
     spec: "TCG TPM 2.0 Part 1, 17; TCG PC Client PFP 1.06, 10.3",
-    remedy: "Start the node attester before anything else extends register 13 after boot, and reboot the node.",
+    remedy: "Start the node attester before anything else extends the pod log's register after boot, and reboot the node.",
 };
 
 /// What every pod log owes.

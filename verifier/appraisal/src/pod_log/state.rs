@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use podseal_protocol::{
-    Digest, Limits,
+    Bank, BankDigest, Digest, Limits,
     binding::PodLogHead,
     cbor::{Decoder, Encoder, Malformed, Problem},
-    pod_log::exceptions,
+    pod_log::{Standing, exceptions},
 };
 
-const DOMAIN: &str = "podseal.pod-log-state.v1";
+const DOMAIN: &str = "podseal.pod-log-state.v2";
 /// Live containers, pods, and images that ran privileged, at most; a node has hundreds.
 pub(super) const MOST: usize = 4096;
 
@@ -61,8 +61,8 @@ impl Pod {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodLogState {
     pub(super) boot_id: String,
-    pub(super) prior: Digest,
-    pub(super) head: PodLogHead,
+    pub(super) prior: BankDigest,
+    pub(super) standing: Standing,
     pub(super) pods: BTreeMap<String, Pod>,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) privileged_images: BTreeSet<String>,
@@ -82,14 +82,20 @@ impl PodLogState {
 
     /// What the register held before the first record, as that has it.
     #[must_use]
-    pub fn prior(&self) -> Digest {
+    pub fn prior(&self) -> BankDigest {
         self.prior
     }
 
-    /// How many records, and what the register holds after them.
+    /// How many records, and the chain's head after them.
     #[must_use]
     pub fn head(&self) -> PodLogHead {
-        self.head
+        self.standing.head()
+    }
+
+    /// What the register holds after them.
+    #[must_use]
+    pub fn register(&self) -> BankDigest {
+        self.standing.register()
     }
 
     /// A container that runs.
@@ -143,11 +149,13 @@ impl PodLogState {
         let pods: Vec<_> = self.pods.iter().collect();
         let containers: Vec<_> = self.containers.iter().collect();
         let images: Vec<_> = self.privileged_images.iter().collect();
-        Encoder::message(DOMAIN, 13)
+        let head = self.head();
+        Encoder::message(DOMAIN, 14)
             .text(&self.boot_id)
-            .digest(&self.prior)
-            .uint(self.head.length)
-            .digest(&self.head.head)
+            .bytes(self.prior.as_ref())
+            .uint(head.length)
+            .digest(&head.head)
+            .bytes(self.register().as_ref())
             .list(&pods, |e, (uid, pod)| {
                 e.array(4).text(uid).uint(pod.execs).uint(u64::from(pod.heard_all)).uint(u64::from(pod.sandbox_ended))
             })
@@ -169,12 +177,14 @@ impl PodLogState {
     /// # Errors
     /// [`Malformed`] when it is not in its canonical form.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        let mut d = Decoder::message(bytes, DOMAIN, 13, limits)?;
+        let mut d = Decoder::message(bytes, DOMAIN, 14, limits)?;
         let text = |d: &mut Decoder<'_>, item| d.text(item, limits.text).map(str::to_owned);
+        let boot_id = text(&mut d, "pod_log_state.boot_id")?;
+        let (prior, standing) = stands(&mut d)?;
         let mut state = Self {
-            boot_id: text(&mut d, "pod_log_state.boot_id")?,
-            prior: d.digest("pod_log_state.prior")?,
-            head: PodLogHead { length: d.uint("pod_log_state.length")?, head: d.digest("pod_log_state.head")? },
+            boot_id,
+            prior,
+            standing,
             pods: sorted(&mut d, "pod_log_state.pods", |d| {
                 d.array("pod_log_state.pod", 4)?;
                 Ok((text(d, "pod_log_state.pod_uid")?, pod(d)?))
@@ -203,6 +213,19 @@ impl PodLogState {
         }
         if state.pods.values().all(Pod::stays) { Ok(state) } else { Err(wrong()) }
     }
+}
+
+/// What the register held before the first record, and where the log stands: in one bank.
+fn stands(d: &mut Decoder<'_>) -> Result<(BankDigest, Standing), Malformed> {
+    let (item, at) = ("pod_log_state.prior", d.offset());
+    let bytes = d.bytes(item, Bank::LARGEST)?;
+    let prior = Bank::ALL.into_iter().find_map(|bank| BankDigest::from_bytes(bank, bytes));
+    let prior = prior.ok_or(Malformed { item, at, problem: Problem::WrongLength })?;
+    let head = PodLogHead { length: d.uint("pod_log_state.length")?, head: d.digest("pod_log_state.head")? };
+    let (item, at) = ("pod_log_state.register", d.offset());
+    let wrong = |problem| Malformed { item, at, problem };
+    let register = BankDigest::from_bytes(prior.bank(), d.bytes(item, Bank::LARGEST)?).ok_or(wrong(Problem::WrongLength))?;
+    Ok((prior, Standing::of(head, register).ok_or(wrong(Problem::WrongValue))?))
 }
 
 fn pod(d: &mut Decoder<'_>) -> Result<Pod, Malformed> {

@@ -1,19 +1,25 @@
 //! The replay by itself.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod sha384;
+
 use podseal_protocol::{
-    Digest, Limits,
-    cbor::Problem,
-    pod_log::{Event, Record, Started, extended},
+    Bank, Digest, Limits,
+    cbor::{Encoder, Problem},
+    pod_log::{Event, Record, Register, Started, extended},
 };
 use proptest::{collection::vec, prelude::*};
 
-use super::{PodLogState, ReplayError, replay};
+use super::{Piece, PodLogState, ReplayError, replay};
 
 const LIMITS: Limits = Limits::DEFAULT;
 
 fn began() -> Event {
-    Event::Began { boot_id: "b00t".to_owned(), register: Digest([0; 32]), exceptions: names(&["landlock", "seccomp"]) }
+    began_in(Bank::Sha256)
+}
+
+fn began_in(bank: Bank) -> Event {
+    Event::Began { boot_id: "b00t".to_owned(), register: bank.zero(), exceptions: names(&["landlock", "seccomp"]) }
 }
 
 fn restarted(exceptions: &[&str]) -> Event {
@@ -47,11 +53,19 @@ fn exec(id: &str) -> Event {
 }
 
 fn bytes(from: u64, events: &[Event]) -> Vec<u8> {
-    (from..).zip(events).flat_map(|(number, event)| Record { number, event: event.clone() }.encode()).collect()
+    bytes_in(Register::TPM, from, events)
+}
+
+fn bytes_in(register: Register, from: u64, events: &[Event]) -> Vec<u8> {
+    (from..).zip(events).flat_map(|(number, event)| Record { number, event: event.clone() }.encode(register)).collect()
+}
+
+fn piece(from: u64, records: &[u8]) -> Piece<'_> {
+    Piece { register: Register::TPM, from, records }
 }
 
 fn after(events: &[Event]) -> PodLogState {
-    replay(None, 0, &bytes(0, &[&[began()], events].concat()), &LIMITS).unwrap()
+    replay(None, piece(0, &bytes(0, &[&[began()], events].concat())), &LIMITS).unwrap()
 }
 
 #[test]
@@ -129,12 +143,12 @@ fn images_are_named_by_their_digest() {
 #[test]
 fn records_that_lead_to_nothing() {
     let log = bytes(0, &[began(), Event::Interrupted]);
-    let state = replay(None, 0, &log, &LIMITS).unwrap();
-    let anew = |state, from, records: &[u8]| replay(state, from, records, &LIMITS).unwrap_err();
+    let state = replay(None, piece(0, &log), &LIMITS).unwrap();
+    let anew = |state, from, records: &[u8]| replay(state, piece(from, records), &LIMITS).unwrap_err();
     assert_eq!(anew(None, 2, b""), ReplayError::Resend { from: 2 });
     assert_eq!(anew(Some(&state), 1, b""), ReplayError::Resend { from: 1 });
     assert_eq!(anew(Some(&state), 3, b""), ReplayError::Resend { from: 3 });
-    assert_eq!(replay(Some(&state), 2, b"", &LIMITS).unwrap(), state);
+    assert_eq!(replay(Some(&state), piece(2, b""), &LIMITS).unwrap(), state);
     // From 0 there is nothing to go on from.
     assert_eq!(anew(Some(&state), 0, b""), ReplayError::NotBegun);
     assert_eq!(anew(None, 0, &bytes(0, &[Event::Interrupted])), ReplayError::NotBegun);
@@ -152,7 +166,7 @@ fn more_than_any_node_runs_is_refused() {
             events.push(Event::Started(Started { privileged, ..start(&format!("c{number}"), "p", false) }));
             events.extend(end.then(|| ended(&format!("c{number}"))));
         }
-        replay(None, 0, &bytes(0, &events), &LIMITS)
+        replay(None, piece(0, &bytes(0, &events)), &LIMITS)
     };
     assert!(many(4096, false, false).is_ok() && many(5000, false, true).is_ok());
     assert_eq!(many(4097, false, false), Err(ReplayError::TooMany { number: 4097 }));
@@ -179,6 +193,16 @@ fn state_has_one_encoding() {
     }
     let bytes = honest.encode();
     assert!(PodLogState::decode(&[&bytes[..], &[0]].concat(), &LIMITS).is_err());
+    // In a bank of SHA-256 the register is the head, and what it held before is of the same bank.
+    let head = honest.head().head;
+    let at = bytes.windows(32).rposition(|window| window == head.as_ref()).unwrap();
+    let mut another = bytes.clone();
+    another[at] ^= 1;
+    let problem = |bytes: &[u8]| PodLogState::decode(bytes, &LIMITS).map_err(|m| (m.item, m.problem)).unwrap_err();
+    assert_eq!(problem(&another), ("pod_log_state.register", Problem::WrongValue));
+    let longer = Encoder::default().bytes(Bank::Sha384.zero().as_ref()).finish();
+    let mixed = [&bytes[..at - 2], &longer, &bytes[at + 32..]].concat();
+    assert_eq!(problem(&mixed), ("pod_log_state.register", Problem::WrongLength));
     // Ids in another order.
     let at = |id: &[u8]| bytes.windows(2).position(|window| window == id).unwrap() + 1;
     let mut swapped = bytes.clone();
@@ -207,14 +231,14 @@ proptest! {
     #[test]
     fn replay_in_pieces_is_replay_at_once(happened in vec(events(), 0..60), cuts in vec(0..60_usize, 0..4)) {
         let all = [&[began()], &happened[..]].concat();
-        let at_once = replay(None, 0, &bytes(0, &all), &LIMITS).unwrap();
+        let at_once = replay(None, piece(0, &bytes(0, &all)), &LIMITS).unwrap();
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| 1 + cut.min(happened.len())).collect();
         cuts.sort_unstable();
         cuts.push(all.len());
         let (mut state, mut from) = (None, 0);
         for cut in cuts {
             let part = bytes(from as u64, &all[from..cut]);
-            let next = replay(state.as_ref(), from as u64, &part, &LIMITS).unwrap();
+            let next = replay(state.as_ref(), piece(from as u64, &part), &LIMITS).unwrap();
             state = Some(PodLogState::decode(&next.encode(), &LIMITS).unwrap());
             from = cut;
         }
@@ -243,7 +267,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(records in vec(any::<u8>(), 0..200), from in 0..3_u64) {
         let state = after(&[]);
-        let _ = replay(Some(&state), from, &records, &LIMITS);
+        let _ = replay(Some(&state), piece(from, &records), &LIMITS);
         let _ = PodLogState::decode(&records, &LIMITS);
     }
 }

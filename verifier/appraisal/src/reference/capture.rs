@@ -6,12 +6,29 @@ use super::file::{RawEvent, RawReference};
 use crate::{
     calendar,
     eventlog::{EventLog, LogError, covered_bytes, describe},
+    hex::encode as hex,
+    layout::Layout,
     tpm::{HashAlgorithm, PcrSet},
 };
-use podseal_protocol::{Digest, Limits};
+use podseal_protocol::{Bank, Limits};
 
 /// Longest text taken into the file instead of its digest, in bytes.
 const LONGEST_TEXT: usize = 4096;
+
+/// What is to be derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capture<'a> {
+    /// Name of the set.
+    pub name: &'a str,
+    /// End of its force, in seconds since 1970.
+    pub expires: u64,
+    /// Which of the log's digests it has.
+    pub bank: Bank,
+    /// What the log's registers are for.
+    pub layout: Layout,
+    /// The registers that it covers.
+    pub registers: PcrSet,
+}
 
 /// Why no reference file can be derived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,42 +41,42 @@ pub enum CaptureError {
     Expires(u64),
     /// The log extends none of the registers.
     #[error(
-        "found no event with a SHA-256 digest in PCR {0}, wanted the boot log of a node that measures its boot: a set of registers that \
+        "found no event with a {1} digest in PCR {0}, wanted the boot log of a node that measures its boot: a set of registers that \
          were never extended would trust any machine that measures nothing"
     )]
-    NothingMeasured(PcrSet),
+    NothingMeasured(PcrSet, Bank),
     /// The file could not be written as TOML.
     #[error("the reference file cannot be written: {0}")]
     Toml(String),
 }
 
-/// The reference file for `registers` as the boot log `log` has them: every event with its text where its digest is the hash of that
+/// The reference file for the registers of `wanted` as the boot log `log` has them: every event with its text where its digest is the hash of that
 /// text, and a register without events by its total. Whoever applies the file vouches for the node that the log is of.
 ///
 /// # Errors
 /// [`CaptureError`].
-pub fn capture(log: &[u8], registers: PcrSet, name: &str, expires: u64, limits: &Limits) -> Result<String, CaptureError> {
-    let bank = HashAlgorithm::Sha256;
+pub fn capture(log: &[u8], wanted: &Capture<'_>, limits: &Limits) -> Result<String, CaptureError> {
+    let Capture { name, expires, bank, layout, registers } = *wanted;
+    let hash = HashAlgorithm::from(bank);
     let log = EventLog::parse(log, limits)?;
     let mut event = Vec::new();
     for found in log.events().iter().filter(|event| event.is_extended()) {
         let Some(pcr) = u8::try_from(found.pcr).ok().filter(|pcr| registers.contains(*pcr)) else {
             continue;
         };
-        let digest = log.digest(found, bank).ok_or(LogError::NoBank { bank: bank.name() })?;
-        let hex = digest.try_into().map(|digest| Digest(digest).to_string()).map_err(|_| LogError::Digests { position: found.position })?;
-        let text = covered_bytes(found, bank, digest).filter(|bytes| (1..=LONGEST_TEXT).contains(&bytes.len())).and_then(readable);
-        let about = text.is_none().then(|| describe(found, bank, digest).text);
-        let digest = text.is_none().then_some(hex);
+        let digest = log.digest(found, hash).ok_or(LogError::NoBank { bank: bank.name() })?;
+        let text = covered_bytes(found, hash, digest).filter(|bytes| (1..=LONGEST_TEXT).contains(&bytes.len())).and_then(readable);
+        let about = text.is_none().then(|| describe(found, hash, digest).text);
+        let digest = text.is_none().then(|| hex(digest));
         event.push(RawEvent { pcr, kind: found.kind.name().map(str::to_owned), digest, text, about });
     }
     if event.is_empty() {
-        return Err(CaptureError::NothingMeasured(registers));
+        return Err(CaptureError::NothingMeasured(registers, bank));
     }
     let silent = registers.iter().filter(|pcr| event.iter().all(|event| event.pcr != *pcr));
-    let pcr: BTreeMap<_, _> = silent.map(|pcr| (pcr.to_string(), Digest([0; 32]).to_string())).collect();
+    let pcr: BTreeMap<_, _> = silent.map(|pcr| (pcr.to_string(), bank.zero().to_string())).collect();
     let expires = calendar::from_unix(expires).ok_or(CaptureError::Expires(expires))?;
-    let raw = RawReference { name: name.to_owned(), expires, require_secure_boot: false, pcr, event };
+    let raw = RawReference { name: name.to_owned(), expires, require_secure_boot: false, bank: bank.into(), layout, pcr, event };
     toml::to_string(&raw).map_err(|error| CaptureError::Toml(error.to_string()))
 }
 

@@ -1,16 +1,9 @@
 //! One set of reference values against what was measured: how far it agrees, and where it first does not.
 
-use podseal_protocol::Digest;
+use podseal_protocol::BankDigest;
 
 use super::{Covered, Event, Measured, Reference};
-use crate::eventlog::ReplayedEvent;
-
-/// Firmware, its settings and its drivers (PFP 1.06, 2.3.4).
-const FIRMWARE: &[u8] = &[0, 1, 2, 3];
-/// Boot loader and kernel, command line, and the files that the boot loader reads (UAPI Linux TPM PCR Registry).
-const KERNEL_NEEDS: &[u8] = &[4, 8, 9];
-/// What else tells of the way to the kernel, where a set covers it.
-const KERNEL_MAY: &[u8] = &[5, 6, 7, 14];
+use crate::{eventlog::ReplayedEvent, hex::encode as hex};
 
 /// How a group of registers compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +38,9 @@ pub(super) struct Comparison<'r> {
 impl<'r> Comparison<'r> {
     pub(super) fn of(reference: &'r Reference, measured: &Measured<'_>) -> Self {
         let mut agreeing = 0;
-        let firmware = group(reference, measured, FIRMWARE, &[], &mut agreeing);
-        let kernel = group(reference, measured, KERNEL_NEEDS, KERNEL_MAY, &mut agreeing);
+        let layout = reference.layout;
+        let firmware = group(reference, measured, layout.firmware(), &[], &mut agreeing);
+        let kernel = group(reference, measured, layout.kernel(), layout.beside_kernel(), &mut agreeing);
         Self { reference, firmware, kernel, agreeing }
     }
 
@@ -76,15 +70,16 @@ fn group(reference: &Reference, measured: &Measured<'_>, needed: &[u8], optional
     first.unwrap_or(Outcome::Matches)
 }
 
-fn compare_total(pcr: u8, total: &Digest, measured: &Measured<'_>, agreeing: &mut usize) -> Outcome {
+fn compare_total(pcr: u8, total: &BankDigest, measured: &Measured<'_>, agreeing: &mut usize) -> Outcome {
     match measured.quoted.get(pcr) {
         None => Outcome::Unproved(pcr),
-        Some(value) if *value == total.0 => {
+        Some(value) if value == total.as_ref() => {
             *agreeing += 1;
             Outcome::Matches
         }
         Some(value) => {
-            Outcome::Differs(Difference { expected: format!("PCR {pcr} = {total}"), found: format!("PCR {pcr} = {}", Digest(*value)) })
+            let register = measured.layout.register(pcr);
+            Outcome::Differs(Difference { expected: format!("{register} = {total}"), found: format!("{register} = {}", hex(value)) })
         }
     }
 }
@@ -106,19 +101,20 @@ fn compare_events(pcr: u8, events: &[Event], measured: &Measured<'_>, agreeing: 
 }
 
 fn difference(pcr: u8, wanted: Option<&Event>, event: Option<&ReplayedEvent>, measured: &Measured<'_>) -> Difference {
+    let register = measured.layout.register(pcr);
     Difference {
         expected: match wanted {
-            Some(wanted) => format!("in PCR {pcr} {} with digest {}", wanted.description, wanted.digest),
-            None => format!("no further event in PCR {pcr}"),
+            Some(wanted) => format!("in {register} {} with digest {}", wanted.description, wanted.digest),
+            None => format!("no further event in {register}"),
         },
         found: match event {
             Some(event) => format!(
-                "event {} of the log, PCR {pcr}, {} with digest {}",
+                "event {} of the log, {register}, {} with digest {}",
                 event.position,
                 (measured.describe)(event).unwrap_or_else(|| event.kind.to_string()),
                 event.digest
             ),
-            None => format!("no further event in PCR {pcr}"),
+            None => format!("no further event in {register}"),
         },
     }
 }

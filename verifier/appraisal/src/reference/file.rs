@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use podseal_protocol::Digest;
+use podseal_protocol::{Bank, BankDigest};
 use serde::{Deserialize, Serialize};
 use toml::value::Datetime;
 
 use super::{Covered, Event, Reference};
 use crate::calendar;
+use crate::layout::Layout;
 use crate::tpm::PcrSet;
-
-/// Registers that are closed when the operating system runs. No other may carry policy: they go on growing or can be reset.
-const BOOT: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
 
 /// The file as it is written.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,10 +19,45 @@ pub(super) struct RawReference {
     pub(super) expires: Datetime,
     #[serde(default)]
     pub(super) require_secure_boot: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) bank: RawBank,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) layout: Layout,
     #[serde(default)]
     pub(super) pcr: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) event: Vec<RawEvent>,
+}
+
+/// The bank as it is written; where it is not, SHA-256.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawBank {
+    #[default]
+    Sha256,
+    Sha384,
+}
+
+impl From<RawBank> for Bank {
+    fn from(bank: RawBank) -> Self {
+        match bank {
+            RawBank::Sha256 => Self::Sha256,
+            RawBank::Sha384 => Self::Sha384,
+        }
+    }
+}
+
+impl From<Bank> for RawBank {
+    fn from(bank: Bank) -> Self {
+        match bank {
+            Bank::Sha256 => Self::Sha256,
+            Bank::Sha384 => Self::Sha384,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One event as it is written.
@@ -55,11 +88,31 @@ pub enum ReferenceError {
     #[error("the reference file expires at {0}: write it in UTC, as 2026-12-31T00:00:00Z")]
     Expires(String),
     /// A register that no boot log proves.
-    #[error("the reference file lists PCR {0}: only registers that are closed at boot can be compared (0 to 9 and 14)")]
-    Register(String),
-    /// Something that is no digest.
-    #[error("the reference file has {0:?} for PCR {1}: wanted 64 hexadecimal digits of SHA-256")]
-    NotADigest(String, u8),
+    #[error("the reference file lists PCR {found}: only registers that are closed at boot can be compared ({})", allowed(*.layout))]
+    Register {
+        /// What it lists.
+        found: String,
+        /// The set's.
+        layout: Layout,
+    },
+    /// Registers that no hardware has.
+    #[error("the reference file has bank = \"{bank}\" with layout = \"{}\": registers of a TD are of SHA-384: write bank = \"sha384\"", .layout.name())]
+    Bank {
+        /// The set's.
+        bank: Bank,
+        /// The set's.
+        layout: Layout,
+    },
+    /// Something that is no digest of the set's bank.
+    #[error("the reference file has {found:?} for PCR {pcr}: wanted {} hexadecimal digits of {bank}, the set's bank", 2 * .bank.size())]
+    NotADigest {
+        /// What it has.
+        found: String,
+        /// For which register.
+        pcr: u8,
+        /// The set's.
+        bank: Bank,
+    },
     /// Neither or both of `digest` and `text`.
     #[error("event {0} of the reference file (counted from 1) must have either digest or text")]
     DigestOrText(usize),
@@ -82,25 +135,30 @@ impl Reference {
             return Err(ReferenceError::Name(raw.name));
         }
         let expires = calendar::to_unix(&raw.expires).ok_or_else(|| ReferenceError::Expires(raw.expires.to_string()))?;
+        let (bank, layout) = (Bank::from(raw.bank), raw.layout);
+        if !layout.has(bank) {
+            return Err(ReferenceError::Bank { bank, layout });
+        }
         let mut covered: BTreeMap<u8, Covered> = BTreeMap::new();
         for (key, value) in &raw.pcr {
-            let pcr = key.parse().ok().filter(|pcr: &u8| BOOT.contains(pcr) && pcr.to_string() == *key);
-            let pcr = pcr.ok_or_else(|| ReferenceError::Register(key.clone()))?;
-            covered.insert(pcr, Covered::Total(digest(value, pcr)?));
+            let pcr = key.parse().ok().filter(|pcr: &u8| layout.boot().contains(pcr) && pcr.to_string() == *key);
+            let pcr = pcr.ok_or_else(|| ReferenceError::Register { found: key.clone(), layout })?;
+            covered.insert(pcr, Covered::Total(digest(value, pcr, bank)?));
         }
         for (index, event) in raw.event.iter().enumerate() {
-            if !BOOT.contains(&event.pcr) {
-                return Err(ReferenceError::Register(event.pcr.to_string()));
+            // No other register may carry policy: it goes on growing or can be reset.
+            if !layout.boot().contains(&event.pcr) {
+                return Err(ReferenceError::Register { found: event.pcr.to_string(), layout });
             }
             match covered.entry(event.pcr).or_insert_with(|| Covered::Events(Vec::new())) {
-                Covered::Events(events) => events.push(checked(event, index)?),
+                Covered::Events(events) => events.push(checked(event, index, bank)?),
                 Covered::Total(_) => return Err(ReferenceError::Twice(event.pcr)),
             }
         }
         if covered.is_empty() {
             return Err(ReferenceError::Nothing);
         }
-        Ok(Self { name: raw.name, expires, require_secure_boot: raw.require_secure_boot, covered })
+        Ok(Self { name: raw.name, expires, require_secure_boot: raw.require_secure_boot, bank, layout, covered })
     }
 
     /// Name of the set.
@@ -115,6 +173,18 @@ impl Reference {
         self.expires
     }
 
+    /// Bank of the registers that it covers.
+    #[must_use]
+    pub fn bank(&self) -> Bank {
+        self.bank
+    }
+
+    /// Layout of the registers that it covers.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// The registers that it covers.
     #[must_use]
     pub fn registers(&self) -> PcrSet {
@@ -122,10 +192,10 @@ impl Reference {
     }
 }
 
-fn checked(event: &RawEvent, index: usize) -> Result<Event, ReferenceError> {
+fn checked(event: &RawEvent, index: usize, bank: Bank) -> Result<Event, ReferenceError> {
     let digest = match (&event.digest, &event.text) {
-        (Some(hex), None) => digest(hex, event.pcr)?,
-        (None, Some(text)) => Digest::of(text.as_bytes()),
+        (Some(hex), None) => digest(hex, event.pcr, bank)?,
+        (None, Some(text)) => bank.digest(text.as_bytes()),
         _ => return Err(ReferenceError::DigestOrText(index + 1)),
     };
     let mut description = event.kind.clone().unwrap_or_else(|| "event".to_owned());
@@ -136,6 +206,14 @@ fn checked(event: &RawEvent, index: usize) -> Result<Event, ReferenceError> {
     Ok(Event { digest, description })
 }
 
-fn digest(hex: &str, pcr: u8) -> Result<Digest, ReferenceError> {
-    Digest::from_hex(hex).ok_or_else(|| ReferenceError::NotADigest(hex.to_owned(), pcr))
+fn digest(hex: &str, pcr: u8, bank: Bank) -> Result<BankDigest, ReferenceError> {
+    BankDigest::from_hex(bank, hex).ok_or_else(|| ReferenceError::NotADigest { found: hex.to_owned(), pcr, bank })
+}
+
+/// The registers that a file may list.
+fn allowed(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Tpm => "0 to 9 and 14",
+        Layout::Td => "1 to 3 of a TD",
+    }
 }

@@ -11,7 +11,7 @@ pub static NOT_EXPIRED: Rule = Rule {
     spec: "RFC 9334, 8.3; docs/ARCHITECTURE.md, reference values",
     remedy: "review the reference values and apply them again with a later expires",
 };
-/// PCR 0 to 3 are as the set has them.
+/// The registers of the firmware are as the set has them.
 pub static FIRMWARE: Rule = Rule { name: "reference.firmware", spec: "TCG PC Client PFP 1.06, 2.3.4", remedy: CAPTURE };
 /// Boot loader, kernel and command line are as the set has them.
 pub static KERNEL: Rule =

@@ -1,4 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod registers;
+
+use std::ops::Range;
+
 use super::*;
 use crate::{
     check::{Check, Verdict, first_obstacle, worst},
@@ -12,6 +16,7 @@ const EXPIRES: u64 = 1_893_456_000;
 /// A measured boot: events in log order as (register, text), the registers replayed from them.
 struct Boot0 {
     quoted: PcrValues,
+    layout: Layout,
     proved: PcrSet,
     events: Vec<ReplayedEvent>,
     texts: Vec<&'static str>,
@@ -32,20 +37,24 @@ const GOLDEN: &[(u8, &str)] = &[
 ];
 
 fn boot(events: &[(u8, &'static str)]) -> Boot0 {
-    let mut registers = [[0u8; 32]; 24];
+    boot_in(Bank::Sha256, Layout::Tpm, 0..10, events)
+}
+
+fn boot_in(bank: Bank, layout: Layout, quotes: Range<u8>, events: &[(u8, &'static str)]) -> Boot0 {
+    let mut registers = [bank.zero(); 24];
     let mut replayed = Vec::new();
     for (position, (pcr, text)) in events.iter().enumerate() {
-        let digest = Digest::of(text.as_bytes());
+        let digest = bank.digest(text.as_bytes());
         let register = &mut registers[usize::from(*pcr)];
-        *register = Digest::of(&[&register[..], &digest.0].concat()).0;
+        *register = bank.digest(&[register.as_ref(), digest.as_ref()].concat());
         replayed.push(ReplayedEvent { position: position + 1, pcr: *pcr, kind: EventKind::IPL, digest });
     }
-    let mut quoted = PcrValues::new();
-    for pcr in 0..10 {
-        assert!(quoted.insert(pcr, registers[usize::from(pcr)]));
+    let mut quoted = PcrValues::new(bank);
+    for pcr in quotes {
+        assert!(quoted.insert(pcr, registers[usize::from(pcr)].as_ref()));
     }
     let texts = events.iter().map(|(_, text)| *text).collect();
-    Boot0 { proved: quoted.set(), quoted, events: replayed, texts, secure_boot: Claim::Appraised(true) }
+    Boot0 { proved: quoted.set(), quoted, layout, events: replayed, texts, secure_boot: Claim::Appraised(true) }
 }
 
 fn file(header: &str, events: &[(u8, &str)]) -> String {
@@ -64,6 +73,7 @@ fn appraise(references: &[Reference], boot: &Boot0, now: u64) -> (Claim<Boot>, V
     let describe = |event: &ReplayedEvent| boot.texts.get(event.position - 1).map(|text| (*text).to_owned());
     let measured = Measured {
         quoted: &boot.quoted,
+        layout: boot.layout,
         proved: boot.proved,
         events: boot.events.iter().collect(),
         secure_boot: boot.secure_boot.clone(),
@@ -127,7 +137,7 @@ fn one_event_more_less_or_in_another_order() {
 #[test]
 fn registers_by_their_total() {
     let measured = boot(GOLDEN);
-    let header = (0..10).map(|pcr| format!("{pcr} = \"{}\"\n", Digest(*measured.quoted.get(pcr).unwrap())));
+    let header = (0..10).map(|pcr| format!("{pcr} = \"{}\"\n", crate::hex::encode(measured.quoted.get(pcr).unwrap())));
     let by_total = Reference::parse(&file(&format!("[pcr]\n{}", header.collect::<String>()), &[])).unwrap();
     let (claim, checks) = appraise(std::slice::from_ref(&by_total), &measured, NOW);
     assert_eq!((claim, worst(&checks)), (Claim::Appraised(Boot::Kernel), Verdict::Pass));
@@ -201,52 +211,63 @@ fn the_nearest_of_several_sets() {
 fn files_that_cannot_be_used() {
     let wrong = |toml: &str| Reference::parse(toml).unwrap_err();
     let event = |body: &str| wrong(&file(&format!("[[event]]\n{body}"), &[]));
+    let unlisted = |pcr: &str| ReferenceError::Register { found: pcr.to_owned(), layout: Layout::Tpm };
     assert_eq!(wrong(&file("", &[])), ReferenceError::Nothing);
     assert!(matches!(wrong(&file("surprise = 1", GOLDEN)), ReferenceError::Toml(_)));
     assert!(matches!(wrong("name = \"a\""), ReferenceError::Toml(_)));
     assert!(matches!(event("pcr = 8\ntext = \"a\"\nsurprise = 1"), ReferenceError::Toml(_)));
-    assert_eq!(event("pcr = 10\ntext = \"a\""), ReferenceError::Register("10".to_owned()));
+    assert_eq!(event("pcr = 10\ntext = \"a\""), unlisted("10"));
     assert_eq!(event("pcr = 8"), ReferenceError::DigestOrText(1));
     assert_eq!(event("pcr = 8\ntext = \"a\"\ndigest = \"00\""), ReferenceError::DigestOrText(1));
-    assert_eq!(event("pcr = 8\ndigest = \"00\""), ReferenceError::NotADigest("00".to_owned(), 8));
+    assert_eq!(event("pcr = 8\ndigest = \"00\""), ReferenceError::NotADigest { found: "00".to_owned(), pcr: 8, bank: Bank::Sha256 });
     let zeros = "0".repeat(64);
-    assert_eq!(wrong(&file(&format!("[pcr]\n00 = \"{zeros}\""), &[])), ReferenceError::Register("00".to_owned()));
-    assert_eq!(wrong(&file(&format!("[pcr]\n16 = \"{zeros}\""), &[])), ReferenceError::Register("16".to_owned()));
+    assert_eq!(wrong(&file(&format!("[pcr]\n00 = \"{zeros}\""), &[])), unlisted("00"));
+    assert_eq!(wrong(&file(&format!("[pcr]\n16 = \"{zeros}\""), &[])), unlisted("16"));
     assert_eq!(wrong(&file(&format!("[pcr]\n8 = \"{zeros}\""), GOLDEN)), ReferenceError::Twice(8));
     assert!(matches!(wrong(&file("", GOLDEN).replace("00Z", "00+01:00")), ReferenceError::Expires(_)));
     assert!(matches!(wrong(&file("", GOLDEN).replace("golden", "")), ReferenceError::Name(_)));
 }
 
-/// A crypto-agile log (PFP 1.06, 10.2) of SHA-256 digests.
-fn log(events: &[(u8, &str)]) -> Vec<u8> {
+/// A crypto-agile log (PFP 1.06, 10.2) of this bank's digests.
+fn log(bank: Bank, events: &[(u8, &str)]) -> Vec<u8> {
+    let id = bank.algorithm().to_le_bytes();
     let mut spec_id = b"Spec ID Event03\0".to_vec();
-    spec_id.extend([0, 0, 0, 0, 0, 2, 0, 2, 1, 0, 0, 0, 0x0b, 0, 32, 0, 0]);
+    spec_id.extend([0, 0, 0, 0, 0, 2, 0, 2, 1, 0, 0, 0, id[0], id[1], u8::try_from(bank.size()).unwrap(), 0, 0]);
     let mut bytes = [0u32.to_le_bytes(), 3u32.to_le_bytes()].concat();
     bytes.extend([0; 20]);
     bytes.extend(u32::try_from(spec_id.len()).unwrap().to_le_bytes());
     bytes.extend(spec_id);
     for (pcr, text) in events {
         bytes.extend([u32::from(*pcr).to_le_bytes(), 0x0du32.to_le_bytes(), 1u32.to_le_bytes()].concat());
-        bytes.extend([0x0b, 0]);
-        bytes.extend(Digest::of(text.as_bytes()).0);
+        bytes.extend(id);
+        bytes.extend(bank.digest(text.as_bytes()).as_ref());
         bytes.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
         bytes.extend(text.as_bytes());
     }
     bytes
 }
 
+fn wanted(bank: Bank, layout: Layout, registers: &[u8]) -> Capture<'static> {
+    Capture { name: "golden", expires: EXPIRES, bank, layout, registers: PcrSet::of(registers).unwrap() }
+}
+
 #[test]
 fn a_captured_file_accepts_the_boot_that_it_was_captured_from() {
-    let registers = PcrSet::of(&[0, 1, 2, 3, 4, 5, 7, 8, 9]).unwrap();
-    let toml = capture(&log(GOLDEN), registers, "golden", EXPIRES, &Limits::DEFAULT).unwrap();
+    let wanted = wanted(Bank::Sha256, Layout::Tpm, &[0, 1, 2, 3, 4, 5, 7, 8, 9]);
+    let toml = capture(&log(Bank::Sha256, GOLDEN), &wanted, &Limits::DEFAULT).unwrap();
     let captured = Reference::parse(&toml).unwrap();
-    assert_eq!((captured.name(), captured.expires(), captured.registers()), ("golden", EXPIRES, registers));
+    assert_eq!((captured.name(), captured.expires(), captured.registers()), ("golden", EXPIRES, wanted.registers));
     assert!(toml.contains("text = \"grub_cmd: linux /vmlinuz ro quiet\""), "{toml}");
+    assert!(!toml.contains("bank") && !toml.contains("layout"), "what every file had so far: {toml}");
     assert_eq!(appraise(std::slice::from_ref(&captured), &boot(GOLDEN), NOW).0, Claim::Appraised(Boot::Kernel));
     let mut silent = GOLDEN.to_vec();
     silent.push((5, "an event where there was none"));
     let (_, check) = differs("reference.kernel", &[captured], &boot(&silent));
     assert!(check.expected.starts_with("PCR 5 = 0000"), "{}", check.expected);
-    assert!(matches!(capture(&[1, 2, 3], registers, "g", EXPIRES, &Limits::DEFAULT), Err(CaptureError::Log(_))));
-    assert_eq!(capture(&log(GOLDEN), registers, "g", u64::MAX, &Limits::DEFAULT), Err(CaptureError::Expires(u64::MAX)));
+    assert!(matches!(capture(&[1, 2, 3], &wanted, &Limits::DEFAULT), Err(CaptureError::Log(_))));
+    let never = Capture { expires: u64::MAX, ..wanted };
+    assert_eq!(capture(&log(Bank::Sha256, GOLDEN), &never, &Limits::DEFAULT), Err(CaptureError::Expires(u64::MAX)));
+    let other = Capture { bank: Bank::Sha384, ..wanted };
+    let error = CaptureError::Log(crate::eventlog::LogError::NoBank { bank: "sha384" });
+    assert_eq!(capture(&log(Bank::Sha256, GOLDEN), &other, &Limits::DEFAULT), Err(error));
 }

@@ -1,6 +1,7 @@
 //! The hash algorithms of the TCG algorithm registry that evidence may name. Parsing knows them all; which ones count is a rule's matter.
 
 use aws_lc_rs::{digest, hmac};
+use podseal_protocol::Bank;
 
 /// A hash algorithm (TCG Algorithm Registry 1.34, table 3, `TPM_ALG_ID`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +14,15 @@ pub enum HashAlgorithm {
     Sha384,
     /// `TPM_ALG_SHA512`.
     Sha512,
+}
+
+impl From<Bank> for HashAlgorithm {
+    fn from(bank: Bank) -> Self {
+        match bank {
+            Bank::Sha256 => Self::Sha256,
+            Bank::Sha384 => Self::Sha384,
+        }
+    }
 }
 
 impl HashAlgorithm {

@@ -1,6 +1,8 @@
-//! Platform configuration registers of the SHA-256 bank: which ones, and what is in them.
+//! Platform configuration registers: which ones, and what those of one bank hold.
 
 use std::fmt;
+
+use podseal_protocol::Bank;
 
 /// A set of PCR indices, 0 to 23.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,40 +65,49 @@ impl fmt::Display for PcrSet {
     }
 }
 
-/// Values of some registers of the SHA-256 bank.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Values of some registers of one bank: what a register file of hardware says.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PcrValues {
+    bank: Bank,
     known: PcrSet,
-    values: [[u8; 32]; PcrSet::COUNT as usize],
+    values: [[u8; Bank::LARGEST]; PcrSet::COUNT as usize],
 }
 
 impl PcrValues {
-    /// No register.
+    /// No register of `bank`.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(bank: Bank) -> Self {
+        Self { bank, known: PcrSet::default(), values: [[0; Bank::LARGEST]; PcrSet::COUNT as usize] }
     }
 
-    /// Sets one register; says whether that was possible: not above 23, and not one that is already there.
+    /// The bank.
     #[must_use]
-    pub fn insert(&mut self, index: u8, value: [u8; 32]) -> bool {
-        if self.known.contains(index) {
+    pub fn bank(&self) -> Bank {
+        self.bank
+    }
+
+    /// Sets one register; says whether that was possible: not above 23, not one that is already there, and a value as long as the bank's.
+    #[must_use]
+    pub fn insert(&mut self, index: u8, value: &[u8]) -> bool {
+        if self.known.contains(index) || value.len() != self.bank.size() {
             return false;
         }
-        match (self.known.with(index), self.values.get_mut(usize::from(index))) {
+        let slot = self.values.get_mut(usize::from(index)).and_then(|slot| slot.get_mut(..value.len()));
+        match (self.known.with(index), slot) {
             (Some(known), Some(slot)) => {
                 self.known = known;
-                *slot = value;
+                slot.copy_from_slice(value);
                 true
             }
             _ => false,
         }
     }
 
-    /// The value of one register, where it is known.
+    /// The value of one register, where it is known: as long as the bank's are.
     #[must_use]
-    pub fn get(&self, index: u8) -> Option<&[u8; 32]> {
-        self.known.contains(index).then(|| self.values.get(usize::from(index))).flatten()
+    pub fn get(&self, index: u8) -> Option<&[u8]> {
+        let value = self.known.contains(index).then(|| self.values.get(usize::from(index))).flatten()?;
+        value.get(..self.bank.size())
     }
 
     /// Which registers are known.
@@ -106,7 +117,7 @@ impl PcrValues {
     }
 
     /// Index and value of the known registers, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = (u8, &[u8; 32])> {
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
         self.known.iter().filter_map(|index| self.get(index).map(|value| (index, value)))
     }
 }
@@ -118,14 +129,26 @@ mod tests {
 
     #[test]
     fn no_register_above_23_and_none_twice() {
-        let mut values = PcrValues::new();
-        assert!(values.insert(23, [1; 32]));
-        assert!(!values.insert(23, [2; 32]));
-        assert!(!values.insert(24, [2; 32]));
-        assert_eq!(values.get(23), Some(&[1; 32]));
+        let mut values = PcrValues::new(Bank::Sha256);
+        assert!(values.insert(23, &[1; 32]));
+        assert!(!values.insert(23, &[2; 32]));
+        assert!(!values.insert(24, &[2; 32]));
+        assert_eq!(values.get(23), Some(&[1; 32][..]));
         assert_eq!(values.get(0), None);
         assert_eq!(PcrSet::of(&[0, 24]), None);
         assert_eq!(PcrSet::from_mask(1 << 24), None);
         assert_eq!(PcrSet::of(&[7, 0]).unwrap().to_string(), "0,7");
+    }
+
+    #[test]
+    fn values_are_as_long_as_the_bank_has_them() {
+        for (bank, size) in [(Bank::Sha256, 32), (Bank::Sha384, 48)] {
+            let mut values = PcrValues::new(bank);
+            for other in [0, 20, 80 - size, size - 1, size + 1, 64] {
+                assert!(!values.insert(0, &vec![1; other]), "{bank} with {other} bytes");
+            }
+            assert!(values.insert(0, &vec![1; size]));
+            assert_eq!(values.get(0), Some(&vec![1; size][..]));
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::structures::{Attest, Attested, PcrSelection, Signature};
 use super::{HashAlgorithm, PcrSet, PcrValues};
 use crate::check::{Checks, Rule};
 use crate::hex::encode as hex;
+use podseal_protocol::Bank;
 
 /// The AK signed exactly these bytes.
 pub static QUOTE_SIGNATURE: Rule = Rule {
@@ -129,9 +130,10 @@ pub fn appraise_quote(
     // The digest covers only what is selected: another selection could carry the golden values of registers that hold something else.
     let exact = matches!(selections.as_slice(), [one] if one.bank == HashAlgorithm::Sha256.id() && one.mask == wanted.mask());
     holds &= checks.record(&QUOTE_SELECTION, exact, format!("sha256:{wanted}"), describe(&selections));
-    let same = evidence.values.set() == wanted;
-    holds &= checks.record(&QUOTE_VALUES, same, wanted.to_string(), evidence.values.set().to_string());
-    let values = wanted.iter().filter_map(|index| evidence.values.get(index)).map(<[u8; 32]>::as_slice).collect::<Vec<_>>();
+    let same = evidence.values.bank() == Bank::Sha256 && evidence.values.set() == wanted;
+    let found = format!("{}:{}", evidence.values.bank(), evidence.values.set());
+    holds &= checks.record(&QUOTE_VALUES, same, format!("sha256:{wanted}"), found);
+    let values = wanted.iter().filter_map(|index| evidence.values.get(index)).collect::<Vec<_>>();
     let computed = HashAlgorithm::Sha256.digest(&values);
     holds &= checks.record(&QUOTE_PCR_DIGEST, computed.as_ref() == digest, hex(digest), hex(computed.as_ref()));
     Some(QuoteFacts {

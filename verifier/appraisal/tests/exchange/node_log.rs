@@ -1,10 +1,10 @@
 //! The node's pod log: what happened, the records that were written of it, and the register that they were extended into.
 
-use podseal_appraisal::pod_log::{PodLogState, replay};
+use podseal_appraisal::pod_log::{Piece, PodLogState, replay};
 use podseal_protocol::{
     Digest, Limits,
     binding::PodLogHead,
-    pod_log::{Event, Record, Started, extended},
+    pod_log::{Event, Record, Register, Started, extended},
 };
 
 use super::pod::Pod;
@@ -47,7 +47,7 @@ pub(crate) struct Written {
 impl NodeLog {
     /// Everything that happened until these pods ran: their sandboxes, and each of their containers.
     pub(crate) fn written(&self, boot_id: &str, pods: &[Pod]) -> Written {
-        let mut events = vec![Event::Began { boot_id: boot_id.to_owned(), register: self.register, exceptions: Vec::new() }];
+        let mut events = vec![Event::Began { boot_id: boot_id.to_owned(), register: self.register.into(), exceptions: Vec::new() }];
         events.extend(pods.iter().flat_map(starts));
         (self.happened)(&mut events);
         let records: Vec<Record> = (0..).zip(events).map(|(number, event)| Record { number, event }).collect();
@@ -64,7 +64,7 @@ impl NodeLog {
     pub(crate) fn bytes(&self, written: &Written) -> Vec<u8> {
         let mut records: Vec<Record> = written.records.iter().filter(|record| record.number >= self.from).cloned().collect();
         (self.sent)(&mut records);
-        let mut bytes = records.iter().flat_map(Record::encode).collect();
+        let mut bytes = records.iter().flat_map(|record| record.encode(Register::TPM)).collect();
         (self.bytes)(&mut bytes);
         bytes
     }
@@ -73,7 +73,8 @@ impl NodeLog {
 /// What the log came to after its first `length` records.
 pub(crate) fn state_after(written: &Written, length: u64) -> PodLogState {
     let records = written.records.iter().filter(|record| record.number < length);
-    replay(None, 0, &records.flat_map(Record::encode).collect::<Vec<_>>(), &Limits::DEFAULT).unwrap()
+    let records = records.flat_map(|record| record.encode(Register::TPM)).collect::<Vec<_>>();
+    replay(None, Piece { register: Register::TPM, from: 0, records: &records }, &Limits::DEFAULT).unwrap()
 }
 
 pub(crate) fn started(id: &str, pod: &Pod, image: &Digest) -> Started {

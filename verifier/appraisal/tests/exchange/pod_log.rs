@@ -6,10 +6,10 @@ use podseal_appraisal::{
     policy::{Policy, PolicyLimits},
 };
 use podseal_protocol::{
-    Digest,
+    Bank, Digest,
     binding::PodLogHead,
     evidence::Part,
-    pod_log::{Event, Record, Started},
+    pod_log::{Event, Record, Register, Started},
 };
 
 use super::{
@@ -157,7 +157,7 @@ fn register_not_zero_at_start() {
 #[test]
 fn first_pod_log_passed_off_as_boot_events() {
     let mut world = World::of_replicas(1);
-    let began = Event::Began { boot_id: world.evidence.boot_id.clone(), register: Digest([0; 32]), exceptions: Vec::new() };
+    let began = Event::Began { boot_id: world.evidence.boot_id.clone(), register: Bank::Sha256.zero(), exceptions: Vec::new() };
     let hidden: Vec<Record> = (0..).zip([began, privileged()]).map(|(number, event)| Record { number, event }).collect();
     let contents: Vec<Vec<u8>> = hidden.iter().map(content).collect();
     world.measured.extend(contents.iter().map(|content| event(13, IPL, content)));
@@ -179,7 +179,7 @@ fn first_pod_log_passed_off_as_boot_events() {
 
 /// What is extended for a record: its last field.
 fn content(record: &Record) -> Vec<u8> {
-    let bytes = record.encode();
+    let bytes = record.encode(Register::TPM);
     let at = (0..bytes.len()).find(|at| Digest::of(&bytes[*at..]) == record.digest()).unwrap();
     bytes[at..].to_vec()
 }

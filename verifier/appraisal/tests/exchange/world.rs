@@ -15,15 +15,16 @@ use podseal_appraisal::{
     decision::{Decision, decide},
     eventlog::ReplayedLog,
     explanation::Explanation,
+    layout::Layout,
     pod_log::PodLogState,
     policy::{Policy, PolicyLimits},
     recheck::{OfLeaf, Shared},
     records::{ClusterRecord, NodeRecord, SecretRecord},
-    reference::{Reference, capture},
+    reference::{Capture, Reference, capture},
     tpm::PcrSet,
 };
 use podseal_protocol::{
-    Challenge, Digest, Limits, MacKey, Purpose,
+    Bank, Challenge, Digest, Limits, MacKey, Purpose,
     binding::{BindingInputs, PodLogHead, binding},
     evidence::{Evidence, Part},
     exchange::Exchange,
@@ -330,5 +331,6 @@ pub(crate) fn secret(name: &str) -> SecretRecord {
 /// Reference values as they are captured from a boot that somebody trusts.
 pub(crate) fn golden(events: &[Event], expires: u64) -> String {
     let registers = PcrSet::of(QUOTED_REGISTERS).unwrap();
-    capture(&boot::log(events), registers, "golden", expires, &Limits::DEFAULT).unwrap()
+    let wanted = Capture { name: "golden", expires, bank: Bank::Sha256, layout: Layout::Tpm, registers };
+    capture(&boot::log(events), &wanted, &Limits::DEFAULT).unwrap()
 }

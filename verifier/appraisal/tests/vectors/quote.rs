@@ -10,7 +10,7 @@ use podseal_appraisal::tpm::buffer::unwrap_tpm2b;
 use podseal_appraisal::tpm::quote::{self, QuoteEvidence, appraise_quote};
 use podseal_appraisal::tpm::structures::{Attest, Attested, Attributes, PcrSelection, Public, Signature};
 use podseal_appraisal::tpm::{HashAlgorithm, PcrSet, PcrValues};
-use podseal_protocol::Limits;
+use podseal_protocol::{Bank, Limits};
 use serde_json::{Value, json};
 
 pub(crate) fn run(vector: &Vector) {
@@ -63,11 +63,12 @@ fn shipped_quote(vector: &Vector, ak: &AkPublic) -> Vec<&'static str> {
     let (attest, signature) = (vector.file("quote.attest"), vector.file("quote.sig"));
     let wanted = vector.claim("pcr_selection")[0][1].as_array().unwrap().iter().map(|index| u8::try_from(index.as_u64().unwrap()).unwrap());
     let wanted = PcrSet::of(&wanted.collect::<Vec<_>>()).unwrap();
-    let mut values = PcrValues::new();
+    let mut values = PcrValues::new(Bank::Sha256);
     for index in wanted.iter() {
         // A bank without 32-byte values has none that could be handed in; zeros stand for them.
         let value = unhex(&vector.json("pcrs.json")[bank(vector).name()][index.to_string()]);
-        assert!(values.insert(index, value.try_into().unwrap_or_default()));
+        let value: [u8; 32] = value.try_into().unwrap_or_default();
+        assert!(values.insert(index, &value));
     }
     let evidence = QuoteEvidence { attest: &attest, signature: &signature, values: &values };
     let (facts, failed) = appraise(&quote::RULES, |checks| appraise_quote(ak, &evidence, &[0xff; 32], wanted, checks));

@@ -2,21 +2,26 @@
 
 use std::{fs, io::Write as _, path::PathBuf};
 
-use podseal_appraisal::{eventlog::EventLog, reference::Reference, tpm::PcrSet};
-use podseal_protocol::{Digest, Limits};
+use podseal_appraisal::{eventlog::EventLog, layout::Layout, reference::Reference, tpm::PcrSet};
+use podseal_protocol::{Bank, Limits};
 
 use crate::program::{Ran, podseal};
 
 /// A log in the crypto-agile format (TCG PC Client PFP 1.06, 10.2): a header, then what is measured into which register.
 fn log(events: &[(u32, &[u8])]) -> Vec<u8> {
+    log_in(Bank::Sha256, events)
+}
+
+fn log_in(bank: Bank, events: &[(u32, &[u8])]) -> Vec<u8> {
+    let [low, high] = bank.algorithm().to_le_bytes();
     let mut data = b"Spec ID Event03\0".to_vec();
-    data.extend([0, 0, 0, 0, 0, 2, 0, 2, 1, 0, 0, 0, 0x0b, 0, 32, 0, 0]);
+    data.extend([0, 0, 0, 0, 0, 2, 0, 2, 1, 0, 0, 0, low, high, u8::try_from(bank.size()).unwrap(), 0, 0]);
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
     let mut log = [&0_u32.to_le_bytes()[..], &3_u32.to_le_bytes(), &[0; 20], &length(&data), &data].concat();
     for (pcr, text) in events {
         log.extend([*pcr, 0x0d, 1].into_iter().flat_map(u32::to_le_bytes));
-        log.extend([0x0b, 0]);
-        log.extend(Digest::of(text).0);
+        log.extend([low, high]);
+        log.extend(bank.digest(text).as_ref());
         log.extend(length(text));
         log.extend(*text);
     }
@@ -44,6 +49,21 @@ fn log_becomes_a_set_with_its_events_in_order() {
 
     let some = capture(&log, &["--pcrs", "0-3,8"]).exits(0).out;
     assert_eq!(Reference::parse(&some).unwrap().registers(), PcrSet::of(&[0, 1, 2, 3, 8]).unwrap());
+}
+
+#[test]
+fn log_of_another_bank_or_of_a_td() {
+    let log = log_in(Bank::Sha384, &[(1, b"SecureBoot"), (2, b"loader"), (3, b"quiet"), (4, b"later")]);
+    let set = |more: &[&str]| {
+        let set = Reference::parse(&capture(&log, more).exits(0).out).unwrap();
+        (set.bank(), set.layout(), set.registers().to_string())
+    };
+    assert_eq!(set(&["--bank", "sha384"]), (Bank::Sha384, Layout::Tpm, "0,1,2,3,4,5,6,7,8,9".to_owned()));
+    assert_eq!(set(&["--bank", "sha384", "--layout", "td"]), (Bank::Sha384, Layout::Td, "1,2,3".to_owned()));
+    capture(&log, &[]).exits(2).says(&["sha256"]);
+    capture(&log, &["--bank", "sha384", "--layout", "td", "--pcrs", "1-4"]).exits(2).says(&["PCR 4", "1 to 3"]);
+    capture(&log, &["--bank", "sha1"]).exits(2).says(&["--bank", "sha256 or sha384"]);
+    capture(&log, &["--layout", "tdx"]).exits(2).says(&["--layout", "tpm or td"]);
 }
 
 #[test]

@@ -1,16 +1,19 @@
-use super::forge::{Entry, boot, entry, log, registers, replay};
+use super::forge::{Entry, boot, entry, log, log_in, registers, registers_in, replay};
 use crate::check::{Checks, Verdict};
 use crate::claims::Claim;
-use crate::eventlog::{RULES, appraise_log};
-use crate::tpm::tests::forge::facts;
+use crate::eventlog::{LogError, RULES, ReplayedLog, appraise_log};
+use crate::layout::Layout;
 use crate::tpm::{PcrSet, PcrValues};
+use podseal_protocol::{Bank, Limits};
 
 /// Appraises `bytes` against a machine that measured `measured`: failed rules with what they found.
 fn failures(bytes: &[u8], quoted: &PcrValues) -> Vec<(&'static str, String)> {
-    let quote = facts(quoted);
-    let replayed = replay(bytes);
+    failures_of(&replay(bytes), quoted)
+}
+
+fn failures_of(replayed: &Result<ReplayedLog, LogError>, quoted: &PcrValues) -> Vec<(&'static str, String)> {
     let mut checks = Checks::owing(&RULES);
-    let log = appraise_log(replayed.as_ref(), &quote, &mut checks);
+    let log = appraise_log(replayed.as_ref(), quoted, &mut checks);
     let failed = checks.finish().into_iter().filter(|check| check.verdict == Verdict::Fail);
     let failed = failed.map(|check| (check.rule.name, check.found.into_owned())).collect::<Vec<_>>();
     assert_eq!(log.is_some(), failed.is_empty());
@@ -26,10 +29,10 @@ fn refused_naming(pcr: u8, entries: &[Entry], what: &str) {
 
 #[test]
 fn honest_log_replays_and_gives_its_events() {
-    let quote = facts(&registers(&boot(), 0));
+    let quoted = registers(&boot(), 0);
     let replayed = replay(&log(&boot())).unwrap();
     let mut checks = Checks::owing(&RULES);
-    let appraised = appraise_log(Ok(&replayed), &quote, &mut checks).unwrap();
+    let appraised = appraise_log(Ok(&replayed), &quoted, &mut checks).unwrap();
     assert_eq!(crate::check::worst(&checks.finish()), Verdict::Pass);
     assert_eq!(appraised.verified().to_string(), "0,1,2,3,4,5,6,7,8,9,14");
     let events = appraised.events().map(|event| (event.position, event.pcr)).collect::<Vec<_>>();
@@ -80,12 +83,11 @@ fn extended_events_cannot_hide_as_messages() {
 #[test]
 fn only_quoted_registers_are_proved() {
     let all = registers(&boot(), 0);
-    let mut only_eight = PcrValues::new();
-    assert!(only_eight.insert(8, *all.get(8).unwrap()));
+    let mut only_eight = PcrValues::new(Bank::Sha256);
+    assert!(only_eight.insert(8, all.get(8).unwrap()));
     let replayed = replay(&log(&boot())).unwrap();
-    let quote = facts(&only_eight);
     let mut checks = Checks::owing(&RULES);
-    let appraised = appraise_log(Ok(&replayed), &quote, &mut checks).unwrap();
+    let appraised = appraise_log(Ok(&replayed), &only_eight, &mut checks).unwrap();
     assert_eq!(appraised.verified(), PcrSet::of(&[8]).unwrap());
     assert_eq!(appraised.events().count(), 1);
     assert_eq!(appraised.secure_boot(), Claim::NotAppraised("PCR 7 is not quoted"));
@@ -93,8 +95,8 @@ fn only_quoted_registers_are_proved() {
 
 #[test]
 fn a_quote_without_boot_registers_proves_no_log() {
-    let mut only_ten = PcrValues::new();
-    assert!(only_ten.insert(10, [0; 32]));
+    let mut only_ten = PcrValues::new(Bank::Sha256);
+    assert!(only_ten.insert(10, &[0; 32]));
     assert_eq!(failures(&log(&boot()), &only_ten)[0].0, "log.replays");
 }
 
@@ -112,4 +114,25 @@ fn startup_locality_counts_once_and_early() {
     ] {
         assert_eq!(failures(&with(&entries), &registers(&boot(), 3))[0].0, "log.well_formed", "{what}");
     }
+}
+
+/// A TPM's registers of SHA-384, by the log's digests of that bank and by no others.
+#[test]
+fn registers_of_sha384() {
+    let quoted = |entries: &[Entry]| registers_in(Bank::Sha384, (0..10).chain([14]), entries, 0);
+    let replayed = |bank, bytes: &[u8]| ReplayedLog::replay(bytes, bank, Layout::Tpm, &Limits::DEFAULT);
+    let log384 = log_in(Bank::Sha384, &boot());
+    assert_eq!(failures_of(&replayed(Bank::Sha384, &log384), &quoted(&boot())), []);
+    let mut other = boot();
+    other[3].measured = b"linux /vmlinuz init=/bin/sh".to_vec();
+    let failed = failures_of(&replayed(Bank::Sha384, &log384), &quoted(&other));
+    assert_eq!(failed[0].0, "log.replays");
+    assert!(failed[0].1.starts_with("PCR 8 = ") && failed[0].1.contains(", replayed from 1 events"), "{}", failed[0].1);
+    // Nobody takes the log of one bank for that of another.
+    assert_eq!(replayed(Bank::Sha384, &log(&boot())).unwrap_err(), LogError::NoBank { bank: "sha384" });
+    assert_eq!(failures_of(&replayed(Bank::Sha384, &log384), &registers(&boot(), 0))[0].0, "log.replays");
+    let kept = replayed(Bank::Sha384, &log384).unwrap();
+    assert!(kept.is_of(&log384, Bank::Sha384, Layout::Tpm));
+    assert!(!kept.is_of(&log384, Bank::Sha256, Layout::Tpm) && !kept.is_of(&log384, Bank::Sha384, Layout::Td));
+    assert!(!kept.is_of(&log(&boot()), Bank::Sha384, Layout::Tpm));
 }

@@ -1,9 +1,10 @@
 //! Event logs byte by byte, and the registers that they lead to, computed apart from the crate's replay.
 
 use crate::eventlog::{LogError, ReplayedLog};
+use crate::layout::Layout;
 use crate::tpm::PcrValues;
-use podseal_protocol::Limits;
-use sha2::{Digest as _, Sha256};
+use podseal_protocol::{Bank, Limits};
+use sha2::{Digest as _, Sha256, Sha384};
 
 pub(super) const SEPARATOR: u32 = 4;
 pub(super) const IPL: u32 = 0x0d;
@@ -52,38 +53,65 @@ pub(super) fn sha1_event(pcr: u32, kind: u32, data: &[u8]) -> Vec<u8> {
     [&pcr.to_le_bytes()[..], &kind.to_le_bytes(), &[0; 20], &u32::try_from(data.len()).unwrap().to_le_bytes(), data].concat()
 }
 
-fn event(entry: &Entry) -> Vec<u8> {
+fn hash(bank: Bank, bytes: &[u8]) -> Vec<u8> {
+    match bank {
+        Bank::Sha256 => Sha256::digest(bytes).to_vec(),
+        Bank::Sha384 => Sha384::digest(bytes).to_vec(),
+    }
+}
+
+fn event(bank: Bank, entry: &Entry) -> Vec<u8> {
     let mut out = [entry.pcr, entry.kind, 1].into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>();
-    out.extend([0x0b, 0]);
-    out.extend(Sha256::digest(&entry.measured));
+    out.extend(match bank {
+        Bank::Sha256 => [0x0b, 0],
+        Bank::Sha384 => [0x0c, 0],
+    });
+    out.extend(hash(bank, &entry.measured));
     out.extend(u32::try_from(entry.data.len()).unwrap().to_le_bytes());
     out.extend(&entry.data);
     out
 }
 
 pub(super) fn log_with_header(algorithms: &[(u16, u16)], entries: &[Entry]) -> Vec<u8> {
-    [header(algorithms), entries.iter().flat_map(event).collect()].concat()
+    [header(algorithms), entries.iter().flat_map(|entry| event(Bank::Sha256, entry)).collect()].concat()
+}
+
+pub(super) fn log_in(bank: Bank, entries: &[Entry]) -> Vec<u8> {
+    let algorithm = match bank {
+        Bank::Sha256 => (0x0b, 32),
+        Bank::Sha384 => (0x0c, 48),
+    };
+    [header(&[algorithm]), entries.iter().flat_map(|entry| event(bank, entry)).collect()].concat()
 }
 
 pub(super) fn log(entries: &[Entry]) -> Vec<u8> {
-    log_with_header(&[(0x0b, 32)], entries)
+    log_in(Bank::Sha256, entries)
 }
 
 /// What a TPM that started in `locality` holds after these measurements, registers 0 to 9 and 14.
 pub(super) fn registers(entries: &[Entry], locality: u8) -> PcrValues {
-    let mut values = [[0_u8; 32]; 24];
-    values[0][31] = locality;
+    registers_in(Bank::Sha256, (0..10).chain([14]), entries, locality)
+}
+
+pub(super) fn registers_in(bank: Bank, quotes: impl Iterator<Item = u8>, entries: &[Entry], locality: u8) -> PcrValues {
+    let size = hash(bank, b"").len();
+    let mut values = vec![vec![0; size]; 24];
+    values[0][size - 1] = locality;
     for entry in entries.iter().filter(|entry| entry.kind != 3) {
         let value = &mut values[entry.pcr as usize];
-        *value = Sha256::digest([&value[..], &Sha256::digest(&entry.measured)].concat()).into();
+        *value = hash(bank, &[&value[..], &hash(bank, &entry.measured)].concat());
     }
-    let mut quoted = PcrValues::new();
-    for index in (0..10).chain([14]) {
-        assert!(quoted.insert(index, values[usize::from(index)]));
+    let mut quoted = PcrValues::new(bank);
+    for index in quotes {
+        assert!(quoted.insert(index, &values[usize::from(index)]));
     }
     quoted
 }
 
 pub(super) fn replay(bytes: &[u8]) -> Result<ReplayedLog, LogError> {
-    ReplayedLog::replay(bytes, &Limits::DEFAULT)
+    ReplayedLog::replay(bytes, Bank::Sha256, Layout::Tpm, &Limits::DEFAULT)
+}
+
+pub(super) fn replay_td(bytes: &[u8]) -> Result<ReplayedLog, LogError> {
+    ReplayedLog::replay(bytes, Bank::Sha384, Layout::Td, &Limits::DEFAULT)
 }

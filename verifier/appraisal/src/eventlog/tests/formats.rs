@@ -1,5 +1,5 @@
 use super::forge::{boot, entry, log, log_with_header, replay, sha1_event, variable};
-use crate::eventlog::{Description, EventLog, LogError, describe, secure_boot};
+use crate::eventlog::{Description, EventLog, LogError, describe, secure_boot, secure_boot_of_td};
 use crate::tpm::HashAlgorithm;
 use crate::tpm::buffer::StructureError;
 use podseal_protocol::Limits;
@@ -98,7 +98,7 @@ fn everything(bytes: &[u8]) {
     let _ = replay(bytes);
     let Ok(parsed) = EventLog::parse(bytes, &Limits::DEFAULT) else { return };
     for bank in [HashAlgorithm::Sha1, HashAlgorithm::Sha256] {
-        let _ = secure_boot(&parsed, bank);
+        let _ = (secure_boot(&parsed, bank), secure_boot_of_td(&parsed, bank));
         for event in parsed.events() {
             let _ = describe(event, bank, parsed.digest(event, bank).unwrap_or_default());
         }

@@ -18,7 +18,7 @@ fn appraise(bytes: &[u8], values: &[(u8, [u8; 32])]) -> (String, Vec<(&'static s
 #[test]
 fn values_as_given() {
     let machine = registers(&boot(), 0);
-    let all = machine.iter().map(|(index, value)| (index, *value)).collect::<Vec<_>>();
+    let all = machine.iter().map(|(index, value)| (index, value.try_into().unwrap())).collect::<Vec<(u8, [u8; 32])>>();
     assert_eq!(appraise(&log(&boot()), &all), ("0,1,2,3,4,5,6,7,8,9,14".to_owned(), vec![]));
     assert_eq!(appraise(&log(&boot()), &all[7..8]), ("7".to_owned(), vec![]));
     for (position, (index, _)) in all.iter().enumerate() {

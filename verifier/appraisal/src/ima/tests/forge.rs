@@ -3,6 +3,7 @@
 use crate::check::{Checks, Rule, Verdict};
 use crate::tpm::PcrValues;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use podseal_protocol::Bank;
 use sha2::{Digest as _, Sha256};
 
 /// One measurement to be.
@@ -87,11 +88,11 @@ pub(super) fn registers(lines: &[Line], rehashed: bool) -> PcrValues {
         }
         value = Sha256::digest([value, extended].concat()).into();
     }
-    let mut quoted = PcrValues::new();
+    let mut quoted = PcrValues::new(Bank::Sha256);
     for index in 0..10 {
-        assert!(quoted.insert(index, boot_register(index)));
+        assert!(quoted.insert(index, &boot_register(index)));
     }
-    assert!(quoted.insert(10, value));
+    assert!(quoted.insert(10, &value));
     quoted
 }
 

@@ -1,6 +1,7 @@
 use super::forge::{Line, appraise, binary, boot_aggregate, file, node, registers, violation};
 use crate::ima::{LIST_RULES, List, appraise_list};
 use crate::tpm::PcrValues;
+use podseal_protocol::Bank;
 
 fn failures(bytes: &[u8], quoted: &PcrValues) -> Vec<&'static str> {
     appraise(&LIST_RULES, |checks| appraise_list(List::Binary(bytes), quoted, checks)).1
@@ -85,9 +86,9 @@ fn another_register_is_not_appraised() {
 #[test]
 fn a_quote_without_pcr_10_proves_no_list() {
     let all = registers(&node(), true);
-    let mut quoted = PcrValues::new();
+    let mut quoted = PcrValues::new(Bank::Sha256);
     for (index, value) in all.iter().filter(|(index, _)| *index < 10) {
-        assert!(quoted.insert(index, *value));
+        assert!(quoted.insert(index, value));
     }
     assert_eq!(failures(&binary(&node()), &quoted), ["ima.replays"]);
 }

@@ -1,11 +1,11 @@
 //! Structures as a TPM, an honest one or another, would send them; signed by keys made here.
 
-use crate::tpm::quote::{QuoteEvidence, QuoteFacts, RULES, appraise_quote};
 use crate::tpm::structures::Attributes;
-use crate::tpm::{PcrSet, PcrValues, ak};
+use crate::tpm::{PcrValues, ak};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use podseal_protocol::Bank;
 use sha2::{Digest as _, Sha256};
 use std::sync::OnceLock;
 
@@ -91,14 +91,14 @@ pub(crate) fn attest(magic: u32, kind: u16, extra_data: &[u8], body: &[u8]) -> V
 }
 
 /// `TPMS_QUOTE_INFO` of these selections (bank, mask) over these values.
-pub(crate) fn quote_info(selections: &[(u16, u32)], values: &[[u8; 32]]) -> Vec<u8> {
+pub(crate) fn quote_info(selections: &[(u16, u32)], values: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let mut out = u32::try_from(selections.len()).unwrap().to_be_bytes().to_vec();
     for (bank, mask) in selections {
         out.extend(bank.to_be_bytes());
         out.push(3);
         out.extend(&mask.to_le_bytes()[..3]);
     }
-    out.extend(tpm2b(&Sha256::digest(values.concat())));
+    out.extend(tpm2b(&Sha256::digest(values.iter().flat_map(AsRef::as_ref).copied().collect::<Vec<_>>())));
     out
 }
 
@@ -123,23 +123,14 @@ pub(crate) fn ecdsa_sign(pair: &EcdsaKeyPair, attest: &[u8]) -> [[u8; 32]; 2] {
 
 /// An honest quote of exactly `values` over `binding`.
 pub(crate) fn quote(values: &PcrValues, binding: &[u8]) -> Vec<u8> {
-    let list = values.iter().map(|(_, value)| *value).collect::<Vec<_>>();
+    let list = values.iter().map(|(_, value)| value).collect::<Vec<_>>();
     attest(0xff54_4347, 0x8018, binding, &quote_info(&[(0x0b, values.set().mask())], &list))
 }
 
 pub(crate) fn values(of: &[(u8, [u8; 32])]) -> PcrValues {
-    let mut values = PcrValues::new();
+    let mut values = PcrValues::new(Bank::Sha256);
     for (index, value) in of {
-        assert!(values.insert(*index, *value));
+        assert!(values.insert(*index, value));
     }
     values
-}
-
-/// The facts of an honest quote of `values`.
-pub(crate) fn facts(values: &PcrValues) -> QuoteFacts {
-    let attest = quote(values, &[7; 32]);
-    let signature = sign(&keys()[0], &attest);
-    let evidence = QuoteEvidence { attest: &attest, signature: &signature, values };
-    let wanted = PcrSet::from_mask(values.set().mask()).unwrap();
-    super::appraise(&RULES, |checks| appraise_quote(&ak(), &evidence, &[7; 32], wanted, checks)).0.unwrap()
 }

@@ -3,6 +3,7 @@ use super::forge::{ak, attest, keys, quote, quote_info, sign, values};
 use crate::check::{Checks, Verdict};
 use crate::tpm::quote::{QuoteEvidence, QuoteFacts, RULES, appraise_quote};
 use crate::tpm::{PcrSet, PcrValues};
+use podseal_protocol::Bank;
 
 const MAGIC: u32 = 0xff54_4347;
 const QUOTE: u16 = 0x8018;
@@ -124,6 +125,15 @@ fn value_of_an_unquoted_register() {
     refused_at("quote.values", "one more", run(&quote(&golden(), &BINDING), &more));
     let info = quote_info(&[(0x0b, 0x81)], &[[1; 32]]);
     refused_at("quote.values", "one less", run(&attest(MAGIC, QUOTE, &BINDING, &info), &values(&[(0, [1; 32])])));
+}
+
+/// Values that hash to what was signed, and are not of the bank that was selected.
+#[test]
+fn values_of_another_bank() {
+    let mut longer = PcrValues::new(Bank::Sha384);
+    assert!(longer.insert(0, &[1; 48]) && longer.insert(7, &[2; 48]));
+    let info = quote_info(&[(0x0b, 0x81)], &[[1; 48], [2; 48]]);
+    refused_at("quote.values", "48 bytes each", run(&attest(MAGIC, QUOTE, &BINDING, &info), &longer));
 }
 
 #[test]
