@@ -1,4 +1,4 @@
-//! An IMA list without a quote: it says what it says, and is proved only by a register that is taken as given.
+//! An IMA list: it says what it says, and is proved by PCR 10 as quoted, or without a quote as given.
 
 use super::Settings;
 use super::eventlog::{self, Banks};
@@ -9,8 +9,9 @@ use crate::hex::encode as hex;
 use crate::ima::{
     Extension, IMA_REGISTER, IMA_REPLAYS, Keyring, List, Named, REGISTER, Replay, Survey, appraise_survey, boot_aggregate, boot_aggregates,
 };
-use crate::tpm::HashAlgorithm;
+use crate::tpm::{HashAlgorithm, PcrSet};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ struct Beside<'p> {
     keyring: Option<Keyring>,
     given: Vec<(&'p str, &'p Pcrs)>,
     replayed: Banks,
+    /// The registers that a quote is about, where there is one: no other counts then.
+    quoted: Option<BTreeMap<HashAlgorithm, PcrSet>>,
 }
 
 /// Up to where a register that is given proves the list.
@@ -33,8 +36,30 @@ struct Proved<'p> {
 }
 
 pub(super) fn appraise(parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
+    let keyring = keyring(parts, findings);
+    let log = eventlog::log(parts, findings);
+    let replayed = log.and_then(|(log, _)| eventlog::replay(parts, &log, findings)).unwrap_or_default();
+    eventlog::compare(parts, &replayed, findings);
+    let given = parts.each(|item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None }).collect();
+    appraise_list(parts, &Beside { keyring, given, replayed, quoted: None }, findings);
+}
+
+/// Appraises the list that came with a quote, if one did, against the registers that the quote is about.
+pub(super) fn beside_quote(
+    parts: &Parts<'_>,
+    (file, pcrs): (&str, &Pcrs),
+    selected: impl Iterator<Item = (HashAlgorithm, PcrSet)>,
+    findings: &mut Findings,
+) {
+    if parts.items().any(|item| list_of(item).is_some()) {
+        let keyring = keyring(parts, findings);
+        let beside = Beside { keyring, given: vec![(file, pcrs)], replayed: Banks::new(), quoted: Some(selected.collect()) };
+        appraise_list(parts, &beside, findings);
+    }
+}
+
+fn appraise_list(parts: &Parts<'_>, beside: &Beside<'_>, findings: &mut Findings) {
     let Some((file, list)) = parts.only("IMA list", findings, list_of) else { return };
-    let beside = Beside::of(parts, findings);
     let none = Keyring::default();
     let mut proved = None;
     let mut aggregate = None;
@@ -55,7 +80,7 @@ pub(super) fn appraise(parts: &Parts<'_>, _settings: &Settings<'_>, findings: &m
     if aggregate.is_some() {
         boot_aggregate::record(aggregate.as_ref(), &mut findings.authenticity);
     }
-    register(&survey, proved.as_ref(), findings);
+    register(&survey, proved.as_ref(), beside, findings);
     beside.claims(findings);
     claims(survey, list, findings);
 }
@@ -68,38 +93,38 @@ fn list_of<'a>(item: &Item<'a>) -> Option<List<'a>> {
     }
 }
 
-impl<'p> Beside<'p> {
-    /// The keyring, the registers as given, and what a boot log leads to, held against them.
-    fn of(parts: &'p Parts<'_>, findings: &mut Findings) -> Self {
-        let keyring = parts.only("keyring", findings, |item| if let Item::Keyring(bytes) = item { Some(*bytes) } else { None });
-        let keyring = keyring.and_then(|(file, bytes)| match Keyring::parse(bytes) {
-            Ok(keyring) => {
-                findings.anchor(format!("as given: {file}"));
-                Some(keyring)
-            }
-            Err(error) => {
-                findings.malformed(file, error);
-                None
-            }
-        });
-        let log = eventlog::log(parts, findings);
-        let replayed = log.and_then(|(log, _)| eventlog::replay(parts, &log, findings)).unwrap_or_default();
-        eventlog::compare(parts, &replayed, findings);
-        let given = parts.each(|item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None }).collect();
-        Self { keyring, given, replayed }
+fn keyring(parts: &Parts<'_>, findings: &mut Findings) -> Option<Keyring> {
+    let (file, bytes) = parts.only("keyring", findings, |item| if let Item::Keyring(bytes) = item { Some(*bytes) } else { None })?;
+    match Keyring::parse(bytes) {
+        Ok(keyring) => {
+            findings.anchor(format!("as given: {file}"));
+            Some(keyring)
+        }
+        Err(error) => {
+            findings.malformed(file, error);
+            None
+        }
     }
+}
 
+impl<'p> Beside<'p> {
     /// The file with a value of PCR 10 that one of `registers` has.
     fn agrees(&self, registers: &[Replay]) -> Option<(&'p str, HashAlgorithm)> {
         self.given.iter().find_map(|(file, pcrs)| {
-            let agree = |replay: &&Replay| replay.value().is_some_and(|value| pcrs.get(replay.bank(), REGISTER) == Some(value));
+            let agree = |replay: &&Replay| {
+                self.counts(replay.bank(), REGISTER) && replay.value().is_some_and(|value| pcrs.get(replay.bank(), REGISTER) == Some(value))
+            };
             registers.iter().find(agree).map(|replay| (*file, replay.bank()))
         })
     }
 
+    fn counts(&self, bank: HashAlgorithm, index: u8) -> bool {
+        self.quoted.as_ref().is_none_or(|quoted| quoted.get(&bank).is_some_and(|set| set.contains(index)))
+    }
+
     /// A register as given, or as the boot log leads to it.
     fn value(&self, bank: HashAlgorithm, index: u8) -> Option<&[u8]> {
-        let given = self.given.iter().find_map(|(_, pcrs)| pcrs.get(bank, index));
+        let given = self.given.iter().find_map(|(_, pcrs)| pcrs.get(bank, index).filter(|_| self.counts(bank, index)));
         given.or_else(|| self.replayed.get(&bank)?.get(index))
     }
 
@@ -128,10 +153,18 @@ fn checks(survey: &Survey, findings: &mut Findings) {
     }
 }
 
-/// A register that the list does not lead to is one of another moment, or the list is altered: which of both, nobody knows without a quote.
-fn register(survey: &Survey, proved: Option<&Proved<'_>>, findings: &mut Findings) {
+/// A register as given that the list does not lead to is one of another moment, or the list is altered: nobody knows which. One that is
+/// quoted proves that the list is not the one of its machine.
+fn register(survey: &Survey, proved: Option<&Proved<'_>>, beside: &Beside<'_>, findings: &mut Findings) {
     let Some(Proved { file, bank, entries }) = proved else {
-        return findings.missing("pcr10", "PCR 10 as it was when the list was read: quoted and signed, or as given");
+        let quoted = beside.quoted.iter().flatten().any(|(_, set)| set.contains(REGISTER));
+        if quoted {
+            let found = format!("{} entries, which lead to another value", survey.entries);
+            findings.authenticity.record(&IMA_REPLAYS, false, "PCR 10 as quoted", found);
+        } else {
+            findings.missing("pcr10", "PCR 10 as it was when the list was read: quoted and signed, or as given");
+        }
+        return;
     };
     let found = format!("{entries} of {} entries, which lead to it", survey.entries);
     findings.authenticity.record_from((*file).to_owned(), &IMA_REPLAYS, true, format!("PCR 10 ({})", bank.name()), found);

@@ -8,9 +8,9 @@ mod signed;
 pub(super) use rules::RULES;
 pub(super) use signed::{QuoteSignature, Signed};
 
-use super::Settings;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
+use super::{Settings, ima};
 
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
     let signed = Signed::of(parts, findings);
@@ -28,11 +28,11 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
         }
         None => findings.missing("pcrs", "the values of the quoted registers: the quote has only their digest"),
     }
-    let pcrs = pcrs.map(|(_, pcrs)| pcrs);
     if let Some(key) = key {
-        signed.appraise(&key, pcrs, nonce.as_deref(), findings);
+        signed.appraise(&key, pcrs.map(|(_, pcrs)| pcrs), nonce.as_deref(), findings);
     }
     if let Some(pcrs) = pcrs {
-        log::compare(parts, &signed, pcrs, findings);
+        log::compare(parts, &signed, pcrs.1, findings);
+        ima::beside_quote(parts, pcrs, signed.selected(), findings);
     }
 }

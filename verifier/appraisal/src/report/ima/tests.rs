@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::report::{Document, Kind, Report, Settings, Verdict, appraise};
+use crate::tpm::PcrValues;
+use crate::tpm::tests::forge;
 use crate::x509::Roots;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
@@ -95,4 +97,37 @@ fn names_need_not_be_text() {
     let documents = [Document { name: "a", bytes: &bytes }];
     let report = appraise(&documents, &Settings { now: 0, nonce: None, roots: &Roots::shipped() });
     assert_eq!((report.kind, failed(&report)), (Some(Kind::Ima), vec!["ima.template_digest"]));
+}
+
+/// The list with a quote of PCR 0 to 10, where PCR 10 holds `register`, or of PCR 0 to 9 only.
+fn quoted(list: &str, register: Option<&str>) -> Report {
+    let mut values = PcrValues::new();
+    for index in 0..10 {
+        assert!(values.insert(index, [0; 32]));
+    }
+    if let Some(register) = register {
+        assert!(values.insert(10, crate::hex::decode(register).unwrap().try_into().unwrap()));
+    }
+    let pcrs = values.iter().map(|(index, value)| format!(r#""{index}": "{}""#, hex(value))).collect::<Vec<_>>().join(", ");
+    let pcrs = format!(r#"{{"sha256": {{{pcrs}}}}}"#);
+    let key = &forge::keys()[0];
+    let quote = forge::quote(&values, b"a nonce");
+    let (signature, public) = (forge::sign(key, &quote), forge::ak_public(key));
+    let documents = [("l", list.as_bytes()), ("pcrs.json", pcrs.as_bytes()), ("q", &quote), ("s", &signature), ("ak", &public)];
+    let documents = documents.map(|(name, bytes)| Document { name, bytes });
+    let report = appraise(&documents, &Settings { now: 0, nonce: None, roots: &Roots::shipped() });
+    assert_eq!(report.kind, Some(Kind::TpmQuote));
+    report
+}
+
+#[test]
+fn proved_by_a_quote() {
+    let (list, [first, second]) = list();
+    assert_eq!(quoted(&list, Some(&second)).verdict, Verdict::Verified);
+    assert_eq!(quoted(&list, Some(&first)).claims["entries_proved"], 1);
+    let (cut, _) = list.split_once('\n').unwrap();
+    let report = quoted(cut, Some(&second));
+    assert_eq!((report.verdict, failed(&report)), (Verdict::Rejected, vec!["ima.replays"]));
+    let report = quoted(&list, None);
+    assert_eq!((report.verdict, report.missing[0].part), (Verdict::Incomplete, "pcr10"));
 }
