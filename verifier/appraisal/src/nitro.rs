@@ -13,7 +13,6 @@ mod tests;
 
 pub use document::{Document, DocumentError, Source};
 pub use policy::{Policy, appraise_policy};
-pub use rules::{POLICY_RULES, RULES};
 
 use crate::check::Checks;
 use crate::hex::encode as hex;
@@ -62,7 +61,7 @@ impl<'d, 'r> Facts<'d, 'r> {
 
 /// Appraises whether a Nitro hypervisor under one of the roots signed this document, in time and in answer to what was expected.
 ///
-/// Records each of [`RULES`] that can be carried out; the nonce's is owed only where one is expected.
+/// Records each of [`rules::RULES`] that can be carried out; the nonce's is owed only where one is expected.
 pub fn appraise_document<'d, 'r>(document: &Document<'d>, expected: &Expected<'r>, checks: &mut Checks) -> Option<Facts<'d, 'r>> {
     checks.also_owing(&[&rules::HEADERS, &rules::SIGNATURE, &rules::KEY_USAGE, &rules::CHAIN, &rules::TIMESTAMP]);
     let mut holds = headers_hold(document, checks);

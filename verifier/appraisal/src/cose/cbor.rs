@@ -10,6 +10,9 @@ use thiserror::Error;
 /// Most levels of arrays, maps and tags within each other.
 const DEEPEST: usize = 16;
 
+/// Most items, at any depth: what decoding costs is by their number.
+const MOST: usize = 4096;
+
 /// What a format has beside plain items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Form {
@@ -40,7 +43,7 @@ pub enum CborError {
         /// Where it begins.
         at: usize,
     },
-    /// RFC 8949, 3 and 3.3: a first byte or a simple value that has no meaning.
+    /// RFC 8949, 3 and 3.3: a first byte or a simple value that has no meaning here.
     #[error("the CBOR item at byte {at} is of no known form")]
     Reserved {
         /// Where it begins.
@@ -62,6 +65,12 @@ pub enum CborError {
     #[error("the CBOR item at byte {at} is more than {DEEPEST} levels deep")]
     TooDeep {
         /// Where it begins.
+        at: usize,
+    },
+    /// More than any message has.
+    #[error("more than {MOST} CBOR items, up to byte {at}")]
+    TooMany {
+        /// Where the next one begins.
         at: usize,
     },
 }
@@ -104,8 +113,13 @@ pub fn well_formed(bytes: &[u8], form: Form) -> Result<(), CborError> {
     let mut rest = bytes;
     let mut open = [Level::default(); DEEPEST];
     let mut depth = 0_usize;
+    let mut count = 0_usize;
     loop {
         let at = bytes.len() - rest.len();
+        count += 1;
+        if count > MOST {
+            return Err(CborError::TooMany { at });
+        }
         match item(at, &mut rest, form)? {
             Item::Opens(level) => {
                 *open.get_mut(depth).ok_or(CborError::TooDeep { at })? = level;
@@ -172,7 +186,7 @@ fn item(at: usize, rest: &mut &[u8], form: Form) -> Result<Item, CborError> {
         5 => opens(argument.checked_mul(2).ok_or(ends)?),
         6 if !form.tags => Err(CborError::Tag { at }),
         6 => opens(1),
-        7 if width == 1 && argument < 32 => Err(CborError::Reserved { at }),
+        7 if width <= 1 && !matches!(low, 20..=23) => Err(CborError::Reserved { at }),
         _ => Ok(Item::Leaf),
     }
 }

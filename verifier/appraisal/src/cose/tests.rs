@@ -80,6 +80,8 @@ fn forms_that_are_not_taken() {
         (&[0x1f], CborError::Reserved { at: 0 }),
         (&[0xff], CborError::Reserved { at: 0 }),
         (&[0xf8, 0x1f], CborError::Reserved { at: 0 }),
+        (&[0xf8, 0x20], CborError::Reserved { at: 0 }),
+        (&[0xe0], CborError::Reserved { at: 0 }),
         (&[0x61, 0xff], CborError::Text { at: 0 }),
         (&[0xc1, 0x00], CborError::Tag { at: 0 }),
         (&[0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], CborError::End { at: 0 }),
@@ -89,6 +91,9 @@ fn forms_that_are_not_taken() {
     ] {
         assert_eq!(well_formed(item, PLAIN), Err(error), "{item:02x?}");
     }
+    let of = |count: usize| array(&vec![int(0); count]);
+    assert_eq!(well_formed(&of(4095), PLAIN), Ok(()));
+    assert_eq!(well_formed(&of(4096), PLAIN), Err(CborError::TooMany { at: 4098 }));
 }
 
 #[test]

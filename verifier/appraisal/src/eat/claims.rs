@@ -11,6 +11,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value};
 use std::fmt;
 
+/// Most values, in objects and arrays at any depth, of a token in JSON.
+const MOST_VALUES: usize = 2048;
+
 /// What claims are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -36,6 +39,7 @@ impl Claims {
         if bytes.len() > super::LONGEST {
             return Err(format!("{} bytes, at most {} are taken", bytes.len(), super::LONGEST));
         }
+        few(json::values(bytes))?;
         Self::of(Encoding::Json, json::parse::<Tree>(bytes)?.0)
     }
 
@@ -80,6 +84,11 @@ impl Claims {
             Encoding::Json => STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('='))).ok(),
         }
     }
+}
+
+/// Refuses what would take more memory than its length lets one expect.
+pub(super) fn few(values: usize) -> Result<(), String> {
+    if values <= MOST_VALUES { Ok(()) } else { Err(format!("{values} values, at most {MOST_VALUES} are taken")) }
 }
 
 /// One of `names` in an object within the claims.

@@ -1,7 +1,7 @@
 //! Tokens as they come: parsed, nothing decided.
 
 use super::LONGEST;
-use super::claims::{Claims, Rendered};
+use super::claims::{Claims, Rendered, few};
 use crate::cose::{CoseError, Sign1, cbor};
 use crate::jose::{Algorithm, Compact, Header, Jwk, PublicKey};
 use crate::json::{self, Tree};
@@ -49,6 +49,7 @@ impl Token {
     /// [`TokenError::Jwt`], [`TokenError::Claims`].
     pub fn of_jwt(token: &[u8]) -> Result<Self, TokenError> {
         let compact = Compact::parse(token, LONGEST).map_err(TokenError::Jwt)?;
+        few(json::values(&compact.header) + json::values(&compact.claims)).map_err(TokenError::Jwt)?;
         let known: Header<'_> = json::parse(&compact.header).map_err(TokenError::Jwt)?;
         let Tree(header) = json::parse(&compact.header).map_err(TokenError::Jwt)?;
         let name = known.algorithm.as_deref().unwrap_or("no alg").to_owned();

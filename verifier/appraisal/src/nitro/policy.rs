@@ -17,7 +17,7 @@ pub struct Policy {
 
 /// Appraises the registers of a document.
 ///
-/// Records those of [`super::POLICY_RULES`] that the document's source owes.
+/// Records those of [`super::rules::POLICY_RULES`] that the document's source owes.
 pub fn appraise_policy(facts: &Facts<'_, '_>, policy: &Policy, checks: &mut Checks) -> bool {
     let document = facts.document();
     match document.source() {

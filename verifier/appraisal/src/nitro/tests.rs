@@ -5,7 +5,8 @@ mod malformed;
 mod mint;
 mod policy;
 
-use super::{Document, Expected, RULES, appraise_document};
+use super::rules::{POLICY_RULES, RULES};
+use super::{Document, Expected, appraise_document};
 use crate::cose::Sign1;
 use crate::cose::tests::{bytes, head, int, map};
 use crate::tpm::tests::appraise;
@@ -53,8 +54,8 @@ fn honest_documents_pass() {
 
 #[test]
 fn rules_are_told_apart() {
-    let names = RULES.iter().chain(&super::POLICY_RULES).map(|rule| rule.name).collect::<std::collections::BTreeSet<_>>();
-    assert_eq!(names.len(), RULES.len() + super::POLICY_RULES.len());
+    let names = RULES.iter().chain(&POLICY_RULES).map(|rule| rule.name).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(names.len(), RULES.len() + POLICY_RULES.len());
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn tokens_of_another_form() {
         ("claim twice, deeper", jwt_of(header, &signer, r#"{"a":[{"b":1,"b":1}]}"#)),
         ("claims of no object", jwt_of(header, &signer, "[]")),
         ("claims with more behind", jwt_of(header, &signer, "{} {}")),
+        ("too many values", jwt_of(header, &signer, &format!(r#"{{"a":[0{}]}}"#, ",{}".repeat(1024)))),
         ("too long", jwt_of(header, &signer, &format!(r#"{{"a":"{}"}}"#, "a".repeat(LONGEST)))),
     ] {
         assert!(Token::of_jwt(wrong.as_bytes()).is_err(), "{what}");
