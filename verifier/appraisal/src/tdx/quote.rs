@@ -180,14 +180,15 @@ fn certificates(chain: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, QuoteError> {
 }
 
 fn pem(text: &str) -> Option<Vec<Cow<'_, [u8]>>> {
-    let mut rest = text.strip_suffix('\0').unwrap_or(text).trim_ascii();
+    const LINE_ENDS: [char; 2] = ['\r', '\n'];
+    let mut rest = text.strip_suffix('\0').unwrap_or(text).trim_end_matches(LINE_ENDS);
     let mut found = Vec::new();
     while !rest.is_empty() {
         let (body, after) = rest.strip_prefix("-----BEGIN CERTIFICATE-----")?.split_once("-----END CERTIFICATE-----")?;
-        let der = STANDARD.decode(body.replace(['\r', '\n'], "")).ok()?;
+        let der = STANDARD.decode(body.replace(LINE_ENDS, "")).ok()?;
         x509::parse(&der)?;
         found.push(Cow::Owned(der));
-        rest = after.trim_ascii_start();
+        rest = after.trim_start_matches(LINE_ENDS);
     }
     Some(found)
 }

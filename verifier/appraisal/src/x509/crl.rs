@@ -1,6 +1,6 @@
 //! Certificate revocation lists (RFC 5280, 5).
 
-use super::signature::signed_by;
+use super::signature::{is_exact, signed_by};
 use thiserror::Error;
 use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate};
 
@@ -75,7 +75,7 @@ impl<'a> Crl<'a> {
         let authority = authority.into();
         let (outside, inside) = (&self.list.signature_algorithm, &self.list.tbs_cert_list.signature);
         let (signed, signature) = (self.list.tbs_cert_list.as_ref(), &self.list.signature_value);
-        let whole = signature.unused_bits == 0 && outside == inside;
+        let whole = outside == inside && signature.unused_bits == 0 && is_exact(self.list.as_raw());
         match self.is_of(authority) && whole && signed_by(authority.key, outside, signed, signature.as_ref()) {
             true => Ok(()),
             false => Err(CrlError::Signature { issuer: self.list.issuer().to_string() }),

@@ -4,7 +4,7 @@
 //! here or by the evidence kind ends the path. Name constraints are refused: no certificate here has a name that they could judge.
 
 use super::roots::Anchor;
-use super::signature::signed_by;
+use super::signature::{is_exact, signed_by};
 use podseal_protocol::Digest;
 use thiserror::Error;
 use x509_parser::oid_registry::{
@@ -107,7 +107,7 @@ pub fn parse(certificate: &[u8]) -> Option<X509Certificate<'_>> {
 pub fn is_signed(certificate: &X509Certificate<'_>, spki: &[u8]) -> bool {
     let (outside, inside) = (&certificate.signature_algorithm, &certificate.tbs_certificate.signature);
     let signature = &certificate.signature_value;
-    let whole = signature.unused_bits == 0 && outside == inside;
+    let whole = outside == inside && signature.unused_bits == 0 && is_exact(certificate.as_raw());
     whole && signed_by(spki, outside, certificate.tbs_certificate.as_ref(), signature.as_ref())
 }
 

@@ -5,6 +5,7 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
     RSA_PSS_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
+use x509_parser::asn1_rs::{Any, FromDer};
 use x509_parser::oid_registry::{
     OID_NIST_HASH_SHA256 as SHA256, OID_NIST_HASH_SHA384 as SHA384, OID_NIST_HASH_SHA512 as SHA512, OID_PKCS1_RSASSAPSS,
     OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384,
@@ -19,6 +20,31 @@ use x509_parser::x509::AlgorithmIdentifier;
 #[must_use]
 pub fn signed_by(spki: &[u8], algorithm: &AlgorithmIdentifier<'_>, signed: &[u8], signature: &[u8]) -> bool {
     algorithms(algorithm).iter().any(|algorithm| UnparsedPublicKey::new(*algorithm, spki).verify(signed, signature).is_ok())
+}
+
+/// Whether a certificate or list is written exactly as `SEQUENCE { signed, algorithm, BIT STRING }`, the algorithm with the very bytes that
+/// it has inside of what is signed (RFC 5280, 4.1.1.2): the parser takes other spellings too, and nothing signed vouches for these.
+pub(super) fn is_exact(der: &[u8]) -> bool {
+    let parts = elements(der).unwrap_or_default();
+    match parts.as_slice() {
+        [signed, algorithm, [0x03, ..]] => elements(signed).is_some_and(|inside| inside.contains(algorithm)),
+        _ => false,
+    }
+}
+
+/// The elements of a `SEQUENCE`, each with its tag.
+fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
+    let (rest, sequence) = Any::from_der(der).ok()?;
+    if !rest.is_empty() || der.first() != Some(&0x30) {
+        return None;
+    }
+    let (mut contents, mut elements) = (sequence.data, Vec::new());
+    while !contents.is_empty() {
+        let (after, _) = Any::from_der(contents).ok()?;
+        elements.push(contents.get(..contents.len().checked_sub(after.len())?)?);
+        contents = after;
+    }
+    Some(elements)
 }
 
 fn algorithms(identifier: &AlgorithmIdentifier<'_>) -> &'static [&'static dyn VerificationAlgorithm] {
