@@ -4,6 +4,7 @@
 //! platforms, [`appraise`] compares the two, and [`appraise_policy`] says whether anything would be released. Each step takes only what
 //! the one before it made.
 
+pub mod ccel;
 mod collateral;
 mod enclave;
 mod evaluation;

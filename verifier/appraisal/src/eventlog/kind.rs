@@ -19,6 +19,8 @@ impl EventKind {
     pub const EFI_VARIABLE_BOOT: Self = Self(0x8000_0002);
     /// A UEFI variable about booting, whole.
     pub const EFI_VARIABLE_BOOT2: Self = Self(0x8000_000c);
+    /// Something that the firmware did, by its name.
+    pub const EFI_ACTION: Self = Self(0x8000_0007);
     /// The Secure Boot authority that vouched for an image.
     pub const EFI_VARIABLE_AUTHORITY: Self = Self(0x8000_00e0);
 

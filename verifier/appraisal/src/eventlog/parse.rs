@@ -111,6 +111,7 @@ pub struct EventLog<'a> {
     header: Option<Header>,
     algorithms: Vec<(u16, usize)>,
     events: Vec<Event<'a>>,
+    ends_at: usize,
 }
 
 /// No event is shorter: five words in the crypto-agile format without digests.
@@ -154,7 +155,13 @@ impl<'a> EventLog<'a> {
             };
             events.push(event);
         }
-        Ok(Self { header, algorithms, events })
+        Ok(Self { header, algorithms, events, ends_at: bytes.len() - reader.left() })
+    }
+
+    /// Where the last event ends, in bytes from the beginning; only filling follows.
+    #[must_use]
+    pub fn ends_at(&self) -> usize {
+        self.ends_at
     }
 
     /// The header of a crypto-agile log; `None` for the SHA-1 format.

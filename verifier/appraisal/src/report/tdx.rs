@@ -83,7 +83,7 @@ fn read<'a>(file: &str, json: Result<SignedJson<'a>, CollateralError>, findings:
 }
 
 /// What the quote says.
-fn tell_quote(quote: &Quote<'_>, findings: &mut Findings) {
+pub(super) fn tell_quote(quote: &Quote<'_>, findings: &mut Findings) {
     findings.claim("version", quote.version);
     findings.claim("tee_type", "0x81");
     findings.claim("body_type", quote.body_type);

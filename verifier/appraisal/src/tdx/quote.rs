@@ -187,7 +187,7 @@ fn pem(text: &str) -> Option<Vec<Cow<'_, [u8]>>> {
     let mut found = Vec::new();
     while !rest.is_empty() {
         let (body, after) = rest.strip_prefix("-----BEGIN CERTIFICATE-----")?.split_once("-----END CERTIFICATE-----")?;
-        let der = STANDARD.decode(body.replace(['\r', '\n'], "")).ok()?;
+        let der = STANDARD.decode(body.replace(LINE_END, "")).ok()?;
         x509::parse(&der)?;
         found.push(Cow::Owned(der));
         rest = after.trim_start_matches(LINE_END);

@@ -101,12 +101,12 @@ fn names_need_not_be_text() {
 
 /// The list with a quote of PCR 0 to 10, where PCR 10 holds `register`, or of PCR 0 to 9 only.
 fn quoted(list: &str, register: Option<&str>) -> Report {
-    let mut values = PcrValues::new();
+    let mut values = PcrValues::new(podseal_protocol::Bank::Sha256);
     for index in 0..10 {
-        assert!(values.insert(index, [0; 32]));
+        assert!(values.insert(index, &[0; 32]));
     }
     if let Some(register) = register {
-        assert!(values.insert(10, crate::hex::decode(register).unwrap().try_into().unwrap()));
+        assert!(values.insert(10, &crate::hex::decode(register).unwrap()));
     }
     let pcrs = values.iter().map(|(index, value)| format!(r#""{index}": "{}""#, hex(value))).collect::<Vec<_>>().join(", ");
     let pcrs = format!(r#"{{"sha256": {{{pcrs}}}}}"#);

@@ -1,0 +1,298 @@
+//! A maker of platforms with its whole PKI, and quotes, collateral and lists as it would send them; by offset, and apart from the parser.
+
+use crate::claims::RootKind;
+use crate::x509::{Anchor, Roots};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyIdMethod,
+    KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+};
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+/// 2026-06-01.
+pub(super) const NOW: u64 = 1_780_272_000;
+pub(super) const FMSPC: [u8; 6] = [0x00, 0x80, 0x6f, 0x05, 0, 0];
+pub(super) const PPID: [u8; 16] = [0x77; 16];
+pub(super) const COMPONENTS: [u8; 16] = [8, 8, 2, 2, 4, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Offsets in the body.
+pub(super) const SVN: usize = 0;
+pub(super) const MRSIGNERSEAM: usize = 64;
+pub(super) const SEAMATTRIBUTES: usize = 112;
+pub(super) const ATTRIBUTES: usize = 120;
+pub(super) const MRTD: usize = 136;
+pub(super) const REPORTDATA: usize = 520;
+pub(super) const MRSERVICETD: usize = 600;
+
+pub(super) struct Maker {
+    pub(super) root: CertifiedIssuer<'static, KeyPair>,
+    pub(super) platforms: CertifiedIssuer<'static, KeyPair>,
+    pub(super) pck: KeyPair,
+    pub(super) signer: KeyPair,
+    attestation: EcdsaKeyPair,
+}
+
+fn make() -> Maker {
+    let root = CertifiedIssuer::self_signed(authority("Intel SGX Root CA", 1), KeyPair::generate().unwrap()).unwrap();
+    let platforms = CertifiedIssuer::signed_by(authority("Intel SGX PCK Platform CA", 2), KeyPair::generate().unwrap(), &root).unwrap();
+    let [pck, signer] = [(); 2].map(|()| KeyPair::generate().unwrap());
+    Maker { root, platforms, pck, signer, attestation: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap() }
+}
+
+/// The maker, and another whose authorities have the same names.
+pub(super) fn makers() -> &'static [Maker; 2] {
+    static MAKERS: OnceLock<[Maker; 2]> = OnceLock::new();
+    MAKERS.get_or_init(|| [(); 2].map(|()| make()))
+}
+
+pub(super) fn named(name: &str, serial: u64) -> CertificateParams {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.serial_number = Some(SerialNumber::from(serial));
+    (params.not_before, params.not_after) = (date_time_ymd(2024, 1, 1), date_time_ymd(2030, 1, 1));
+    params
+}
+
+pub(super) fn authority(name: &str, serial: u64) -> CertificateParams {
+    let mut params = named(name, serial);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+fn tlv(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(contents.len()).unwrap();
+    let head = if length < 0x80 { vec![tag, length] } else { vec![tag, 0x81, length] };
+    [head, contents.to_vec()].concat()
+}
+
+fn long(contents: &[u8]) -> Vec<u8> {
+    [&[0x30, 0x82][..], &u16::try_from(contents.len()).unwrap().to_be_bytes(), contents].concat()
+}
+
+/// 1.2.840.113741.1.13.1 and what follows.
+fn oid(tail: &[u8]) -> Vec<u8> {
+    tlv(6, &[&[0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 1, 13, 1][..], tail].concat())
+}
+
+fn value(tail: &[u8], value: &[u8]) -> Vec<u8> {
+    tlv(0x30, &[oid(tail), value.to_vec()].concat())
+}
+
+/// What the PCK certificate says of its platform.
+#[derive(Clone)]
+pub(super) struct Platform {
+    pub(super) components: [u8; 16],
+    pub(super) pcesvn: u8,
+    pub(super) pceid: [u8; 2],
+    pub(super) fmspc: Vec<u8>,
+}
+
+impl Platform {
+    /// The extension's contents.
+    fn extension(&self) -> Vec<u8> {
+        let numbers = self.components.iter().zip(1..).map(|(svn, n)| value(&[2, n], &[2, 1, *svn]));
+        let tcb = numbers.chain([value(&[2, 17], &[2, 1, self.pcesvn]), value(&[2, 18], &tlv(4, &[0; 16]))]).collect::<Vec<_>>();
+        let tcb = long(&[oid(&[2]), long(&tcb.concat())].concat());
+        let values = [value(&[1], &tlv(4, &PPID)), tcb, value(&[3], &tlv(4, &self.pceid)), value(&[4], &tlv(4, &self.fmspc))];
+        long(&[values.concat(), value(&[5], &[0x0a, 1, 1])].concat())
+    }
+}
+
+pub(super) fn pck_params(platform: &Platform) -> CertificateParams {
+    let mut params = named("Intel SGX PCK Certificate", 0xb6e8_4ed5);
+    params.custom_extensions.push(CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], platform.extension()));
+    params
+}
+
+/// r and s, 32 bytes each.
+pub(super) fn sign(key: &KeyPair, bytes: &[u8]) -> Vec<u8> {
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der()).unwrap();
+    pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
+}
+
+pub(super) fn digits(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+/// An answer of the service: `inner` signed by `key`.
+pub(super) fn answer(name: &str, inner: &str, key: &KeyPair) -> String {
+    format!(r#"{{"{name}":{inner},"signature":"{}"}}"#, digits(&sign(key, inner.as_bytes())))
+}
+
+pub(super) fn level(sgx: [u8; 16], pcesvn: u16, tdx: [u8; 3], status: &str, advisory: &str) -> String {
+    let each = |svns: &[u8]| svns.iter().map(|svn| format!(r#"{{"svn":{svn}}}"#)).collect::<Vec<_>>().join(",");
+    let mut all = [0; 16];
+    all[..3].copy_from_slice(&tdx);
+    let tcb = format!(r#"{{"sgxtcbcomponents":[{}],"pcesvn":{pcesvn},"tdxtcbcomponents":[{}]}}"#, each(&sgx), each(&all));
+    format!(r#"{{"tcb":{tcb},"tcbDate":"2025-05-14T00:00:00Z","tcbStatus":"{status}","advisoryIDs":[{advisory}]}}"#)
+}
+
+pub(super) fn svn_level(isvsvn: u16, status: &str) -> String {
+    format!(r#"{{"tcb":{{"isvsvn":{isvsvn}}},"tcbDate":"2025-05-14T00:00:00Z","tcbStatus":"{status}"}}"#)
+}
+
+/// TCB info: an up-to-date level, an older one, and modules of version 1.
+pub(super) fn tcb_info() -> String {
+    let older = [5, 5, 2, 2, 3, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0];
+    let levels =
+        [level(COMPONENTS, 11, [5, 0, 8], "UpToDate", ""), level(older, 5, [3, 0, 5], "OutOfDate", r#""INTEL-SA-00960""#)].join(",");
+    let module = format!(r#""mrsigner":"{}","attributes":"0000000000000000","attributesMask":"FFFFFFFFFFFFFFFF""#, "0".repeat(96));
+    let modules = format!(r#"{{"id":"TDX_01",{module},"tcbLevels":[{},{}]}}"#, svn_level(6, "UpToDate"), svn_level(4, "OutOfDate"));
+    format!(
+        r#"{{"id":"TDX","version":3,"issueDate":"2026-05-20T00:00:00Z","nextUpdate":"2026-06-19T00:00:00Z","fmspc":"{}","pceId":"0000","tcbType":0,"tcbEvaluationDataNumber":19,"tdxModule":{{{module}}},"tdxModuleIdentities":[{modules}],"tcbLevels":[{levels}]}}"#,
+        digits(&FMSPC).to_uppercase()
+    )
+}
+
+pub(super) fn qe_identity() -> String {
+    format!(
+        r#"{{"id":"TD_QE","version":2,"issueDate":"2026-05-21T00:00:00Z","nextUpdate":"2026-06-20T00:00:00Z","tcbEvaluationDataNumber":19,"miscselect":"00000000","miscselectMask":"FFFFFFFF","attributes":"11000000000000000000000000000000","attributesMask":"FBFFFFFFFFFFFFFF0000000000000000","mrsigner":"{}","isvprodid":2,"tcbLevels":[{},{}]}}"#,
+        "DC".repeat(32),
+        svn_level(4, "UpToDate"),
+        svn_level(2, "OutOfDate")
+    )
+}
+
+/// A list of `issuer` that is good in 2026: from the first of `months` to the first of the other.
+pub(super) fn crl(issuer: &CertifiedIssuer<'_, KeyPair>, months: (u8, u8), number: u64, revoked: &[u64]) -> Vec<u8> {
+    let revoked = revoked.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: date_time_ymd(2026, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, months.0, 1),
+        next_update: date_time_ymd(2026, months.1, 1),
+        crl_number: SerialNumber::from(number),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    params.signed_by(issuer).unwrap().der().to_vec()
+}
+
+pub(super) fn pem(certificates: &[Vec<u8>]) -> Vec<u8> {
+    let block = |der: &Vec<u8>| format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der));
+    certificates.iter().map(block).collect::<String>().into_bytes()
+}
+
+/// A quote to be, with everything beside it. Fields are altered before signing; what is altered behind is altered by an attacker.
+pub(super) struct Scene {
+    pub(super) maker: &'static Maker,
+    pub(super) version: u16,
+    pub(super) body: Vec<u8>,
+    pub(super) qe: Vec<u8>,
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) der_chain: bool,
+    pub(super) qe_signer: KeyPair,
+    pub(super) certified_key: Option<[u8; 32]>,
+    pub(super) beside: Vec<Vec<u8>>,
+    pub(super) tcb_info: Option<String>,
+    pub(super) qe_identity: Option<String>,
+    pub(super) crls: Vec<Vec<u8>>,
+}
+
+const AUTHENTICATION: [u8; 32] = [0xa5; 32];
+
+impl Scene {
+    /// Up to date, nothing against it: TDX 1.5, version 5.
+    pub(super) fn honest() -> Self {
+        Self::of(&makers()[0], &Platform { components: COMPONENTS, pcesvn: 11, pceid: [0, 0], fmspc: FMSPC.to_vec() })
+    }
+
+    pub(super) fn of(maker: &'static Maker, platform: &Platform) -> Self {
+        let pck = pck_params(platform).signed_by(&maker.pck, &maker.platforms).unwrap();
+        let signer = named("Intel SGX TCB Signing", 4).signed_by(&maker.signer, &maker.root).unwrap();
+        let mut body = vec![0; 648];
+        body[SVN..SVN + 3].copy_from_slice(&[6, 1, 8]);
+        body[ATTRIBUTES + 3] = 0x10;
+        body[MRTD..MRTD + 48].fill(0x3d);
+        body[REPORTDATA..REPORTDATA + 3].copy_from_slice(b"ask");
+        let mut qe = vec![0; 384];
+        qe[48] = 0x15;
+        qe[56] = 0xe7;
+        qe[128..160].fill(0xdc);
+        qe[256..260].copy_from_slice(&[2, 0, 6, 0]);
+        Self {
+            maker,
+            version: 5,
+            body,
+            qe,
+            chain: vec![pck.der().to_vec(), maker.platforms.der().to_vec(), maker.root.der().to_vec()],
+            der_chain: false,
+            qe_signer: copy(&maker.pck),
+            certified_key: None,
+            beside: vec![signer.der().to_vec(), maker.root.der().to_vec()],
+            tcb_info: Some(answer("tcbInfo", &tcb_info(), &maker.signer)),
+            qe_identity: Some(answer("enclaveIdentity", &qe_identity(), &maker.signer)),
+            crls: vec![crl(&maker.platforms, (5, 7), 7, &[9]), crl(&maker.root, (1, 12), 3, &[9])],
+        }
+    }
+
+    pub(super) fn with_tcb_info(mut self, from: &str, to: &str) -> Self {
+        self.tcb_info = Some(answer("tcbInfo", &replaced(&tcb_info(), from, to), &self.maker.signer));
+        self
+    }
+
+    pub(super) fn with_qe_identity(mut self, from: &str, to: &str) -> Self {
+        self.qe_identity = Some(answer("enclaveIdentity", &replaced(&qe_identity(), from, to), &self.maker.signer));
+        self
+    }
+
+    /// The maker's root, pinned by its key.
+    pub(super) fn roots(&self) -> Roots {
+        pinned(self.maker)
+    }
+
+    pub(super) fn quote(&self) -> Vec<u8> {
+        let mut signed = [&self.version.to_le_bytes()[..], &[2, 0], &0x81_u32.to_le_bytes(), &[0; 4], &[0x93; 16], &[0; 20]].concat();
+        if self.version == 5 {
+            let kind = if self.body.len() == 648 { 3_u16 } else { 2 };
+            signed.extend([&kind.to_le_bytes()[..], &u32::try_from(self.body.len()).unwrap().to_le_bytes()].concat());
+        }
+        signed.extend(&self.body);
+        let key = &self.maker.attestation.public_key().as_ref()[1..];
+        let signature = self.maker.attestation.sign(&SystemRandom::new(), &signed).unwrap();
+        let mut qe = self.qe.clone();
+        let digest: [u8; 32] = Sha256::digest([key, &AUTHENTICATION].concat()).into();
+        qe[320..352].copy_from_slice(&self.certified_key.unwrap_or(digest));
+        let chain = if self.der_chain { self.chain.concat() } else { [pem(&self.chain), vec![0]].concat() };
+        let inner = [&qe[..], &sign(&self.qe_signer, &qe), &[32, 0], &AUTHENTICATION, &certification(5, &chain)].concat();
+        let data = [signature.as_ref(), key, &certification(6, &inner)].concat();
+        [signed, u32::try_from(data.len()).unwrap().to_le_bytes().to_vec(), data].concat()
+    }
+}
+
+pub(super) fn certification(kind: u16, data: &[u8]) -> Vec<u8> {
+    [&kind.to_le_bytes()[..], &u32::try_from(data.len()).unwrap().to_le_bytes(), data].concat()
+}
+
+pub(super) fn copy(key: &KeyPair) -> KeyPair {
+    KeyPair::try_from(key.serialize_der()).unwrap()
+}
+
+pub(super) fn pinned(maker: &Maker) -> Roots {
+    let key = Sha256::digest(rcgen::PublicKeyData::subject_public_key_info(maker.root.key()));
+    let file = format!("[[root]]\nname = \"maker\"\nevidence = [\"tdx\"]\nkind = \"test\"\nkey_sha256 = \"{}\"\n", digits(&key));
+    Roots::new(Roots::of_file("maker", &file).unwrap()).unwrap()
+}
+
+/// The maker's root as a certificate that the operator gave.
+pub(super) fn given(maker: &Maker) -> Roots {
+    Roots::new(vec![Anchor::of_certificate("given".to_owned(), RootKind::Test, maker.root.der()).unwrap()]).unwrap()
+}
+
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from}");
+    text.replacen(from, to, 1)
+}
