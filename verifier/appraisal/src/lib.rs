@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod claims;
 pub mod continuity;
 pub mod decision;
+pub mod endorsement;
 pub mod enrolment;
 pub mod entry;
 pub mod eventlog;
