@@ -92,17 +92,22 @@ impl Content {
         let length: usize = self.certificates.iter().map(Vec::len).sum::<usize>() + self.document.as_ref().map_or(0, |d| d.bytes().len());
         require(length <= LARGEST, ContentError::TooLong)?;
         let count = self.certificates.len();
-        let few = count <= MOST_CERTIFICATES;
-        let (wanted, holds) = match (endorsement, &self.document) {
-            (Endorsement::AmdVcek(_), document) => ("one certificate", count == 1 && document.is_none()),
-            (Endorsement::AmdChain { .. }, document) => {
-                ("the certificates above a key", (1..=MOST_CERTIFICATES).contains(&count) && document.is_none())
+        // Those of who signed a document, which Intel sends along; other makers' are asked for by themselves.
+        let few = 0..=MOST_CERTIFICATES;
+        let some = 1..=MOST_CERTIFICATES;
+        let (wanted, certificates, is_that) = match (endorsement, &self.document) {
+            (Endorsement::AmdVcek(_), document) => ("one certificate", 1..=1, document.is_none()),
+            (Endorsement::AmdChain { .. }, document) => ("the certificates above a key", some, document.is_none()),
+            (Endorsement::IntelTcbInfo { .. }, document) => {
+                ("TCB info with its issuers", some, matches!(document, Some(Document::TcbInfo(_))))
             }
-            (Endorsement::IntelTcbInfo { .. }, document) => ("TCB info", few && matches!(document, Some(Document::TcbInfo(_)))),
             (Endorsement::IntelQeIdentity, document) => {
-                ("a quoting enclave's identity", few && matches!(document, Some(Document::QeIdentity(_))))
+                ("a quoting enclave's identity with its issuers", some, matches!(document, Some(Document::QeIdentity(_))))
             }
-            (_, document) => ("a revocation list", few && matches!(document, Some(Document::Crl(_)))),
+            (Endorsement::IntelPckCrl { .. }, document) => {
+                ("a revocation list with its issuers", some, matches!(document, Some(Document::Crl(_))))
+            }
+            (_, document) => ("a revocation list", few, matches!(document, Some(Document::Crl(_)))),
         };
         let document = match self.document {
             None => "no document",
@@ -110,7 +115,7 @@ impl Content {
             Some(Document::TcbInfo(_)) => "TCB info",
             Some(Document::QeIdentity(_)) => "a quoting enclave's identity",
         };
-        require(holds, ContentError::Parts { certificates: count, document, wanted })?;
+        require(is_that && certificates.contains(&count), ContentError::Parts { certificates: count, document, wanted })?;
         let parsed = self.certificates.iter().map(|der| x509::parse(der)).collect::<Option<Vec<_>>>();
         let parsed = parsed.ok_or(ContentError::NotACertificate)?;
         match (endorsement, parsed.as_slice()) {
