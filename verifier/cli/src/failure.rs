@@ -7,6 +7,7 @@ use podseal_appraisal::{
     recheck::RecheckError,
     reference::{CaptureError, ReferenceError},
 };
+use podseal_endorsements::{FolderError, GathererError, archive::ArchiveError};
 use podseal_protocol::{key::KeyError, seal::SealError};
 use podseal_wire::pinned::ConnectError;
 use thiserror::Error;
@@ -83,6 +84,12 @@ pub(crate) enum Failure {
     Reference { path: PathBuf, error: ReferenceError },
     #[error("{path}: {error}")]
     Capture { path: PathBuf, error: CaptureError },
+    #[error(transparent)]
+    Endorsements(#[from] FolderError),
+    #[error(transparent)]
+    Gatherer(#[from] GathererError),
+    #[error("{path}: {error}")]
+    Archive { path: PathBuf, error: ArchiveError },
     #[error("the operating system gives no randomness: see whether /dev/urandom works")]
     Randomness,
     #[error("the operating system gives no event queue: {0}: see the limit on open files (ulimit -n)")]
@@ -138,6 +145,9 @@ impl Failure {
             | Self::Accept(_)
             | Self::Reference { .. }
             | Self::Capture { .. }
+            | Self::Endorsements(_)
+            | Self::Gatherer(_)
+            | Self::Archive { .. }
             | Self::Randomness
             | Self::Runtime(_)
             | Self::Connect(ConnectError::Address(_) | ConnectError::Identity(_)) => 2,

@@ -5,6 +5,7 @@ mod checks;
 mod cluster;
 mod connection;
 mod context;
+mod endorsements;
 mod explain;
 mod failure;
 mod files;
@@ -55,6 +56,8 @@ enum Commands {
     Node(node::NodeCommand),
     #[command(subcommand)]
     Reference(reference::ReferenceCommand),
+    #[command(subcommand)]
+    Endorsements(endorsements::EndorsementsCommand),
     Explain(explain::ExplainCommand),
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -110,6 +113,7 @@ fn run(arguments: Arguments, environment: Environment) -> Result<Outcome, Failur
             Commands::Cluster(command) => command.run(&context).await,
             Commands::Node(command) => command.run(&context).await,
             Commands::Reference(command) => command.run(&context).await,
+            Commands::Endorsements(command) => command.run(&context).await,
             Commands::Explain(command) => command.run(&context).await,
             Commands::Log(command) => command.run(&context).await,
             Commands::Audit(command) => command.run(&context).await,
