@@ -42,6 +42,16 @@ pub enum FolderError {
         /// Its mode.
         found: u32,
     },
+    /// It is somebody else's, who could not read what is written into it.
+    #[error("{path}: found owner {found}, wanted {wanted}, who runs this: run it as the folder's owner (sudo -u)")]
+    Owner {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner's user id.
+        found: u32,
+        /// The user id of this process.
+        wanted: u32,
+    },
     /// No endorsement.
     #[error("{path}: {error}")]
     Endorsement {
@@ -92,6 +102,14 @@ pub struct Found {
     pub facts: Facts,
 }
 
+impl Found {
+    /// Seconds since it was fetched.
+    #[must_use]
+    pub fn age(&self, now: u64) -> u64 {
+        now.saturating_sub(self.endorsed.fetched)
+    }
+}
+
 /// What became of something that was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -120,10 +138,12 @@ impl Folder {
     /// Opens the folder, making it (0700) where it is missing. It never has more than `most` bytes.
     ///
     /// # Errors
-    /// [`FolderError::File`], [`FolderError::Mode`].
+    /// [`FolderError::File`], [`FolderError::Mode`], [`FolderError::Owner`].
     pub fn open(path: &Path, most: u64) -> Result<Self, FolderError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         let metadata = fs::metadata(path).map_err(failed(path))?;
+        let (found, wanted) = (metadata.uid(), rustix::process::geteuid().as_raw());
+        require(found == wanted, FolderError::Owner { path: path.to_owned(), found, wanted })?;
         let found = metadata.permissions().mode() & 0o7777;
         require(found & 0o022 == 0, FolderError::Mode { path: path.to_owned(), found })?;
         Ok(Self { path: path.to_owned(), most })
@@ -156,7 +176,7 @@ impl Folder {
         Ok(Some(found))
     }
 
-    /// Everything that is there, by name; a file that is none of ours is left out, and one that is broken is an error.
+    /// Everything that is there, by name. What does not end in `.pem` is left out; what does, and is no endorsement, is an error.
     ///
     /// # Errors
     /// [`FolderError`].

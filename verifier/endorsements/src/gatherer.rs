@@ -249,7 +249,7 @@ impl Inner {
         let (inner, wanted) = (Arc::clone(self), endorsement.clone());
         let looked_up = spawn_blocking(move || inner.look_up(&wanted)).await.map_err(|_| "the verifier is stopping".to_owned())?;
         let found = looked_up.map_err(|error| error.to_string())?.ok_or("it is not in the folder of endorsements")?;
-        let (age, most) = (now.saturating_sub(found.endorsed.fetched), self.ages.of(endorsement.kind()));
+        let (age, most) = (found.age(now), self.ages.of(endorsement.kind()));
         if found.endorsed.fetched > now.saturating_add(SKEW) {
             return Err("what is in the folder was fetched in the future: set the clock".to_owned());
         }
@@ -276,6 +276,6 @@ impl Inner {
 
     /// Whether no newer one is looked for yet.
     fn is_fresh(&self, found: &Found, now: u64) -> bool {
-        now.saturating_sub(found.endorsed.fetched) <= self.ages.of(found.endorsed.endorsement.kind()) / 2
+        found.age(now) <= self.ages.of(found.endorsed.endorsement.kind()) / 2
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    io::Write as _,
+    os::unix::fs::{PermissionsExt as _, chown, symlink},
 };
 
 use super::maker::{NOW, list};
@@ -29,6 +30,12 @@ fn files_and_marks_are_the_owners_alone() {
     assert_eq!(folder.get(&endorsed.endorsement).unwrap().unwrap().endorsed, endorsed);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).unwrap();
     assert!(matches!(Folder::open(&path, MOST), Err(FolderError::Mode { found: 0o770, .. })));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    match chown(&path, Some(65_534), None) {
+        Ok(()) => assert!(matches!(Folder::open(&path, MOST), Err(FolderError::Owner { found: 65_534, .. }))),
+        // Not eprintln: a skip shows also where the harness captures output.
+        Err(error) => writeln!(std::io::stderr(), "SKIPPED the folder of another owner: needs root: {error}").unwrap(),
+    }
 }
 
 #[test]
@@ -83,6 +90,8 @@ fn what_is_no_endorsement_is_told_and_replaced() {
         assert_eq!(folder.put(&endorsed, &facts).unwrap(), Put::Written);
         assert!(folder.get(&endorsed.endorsement).unwrap().is_some());
     }
+    fs::write(&file, "x".repeat(9 << 20)).unwrap();
+    assert!(folder.get(&endorsed.endorsement).unwrap_err().to_string().contains("more bytes than such a file has"));
     // A link leads nowhere, and is replaced, not followed.
     let outside = path.path().join("outside");
     fs::write(&outside, endorsed.encode()).unwrap();
