@@ -12,6 +12,7 @@ pub mod continuity;
 pub mod cose;
 pub mod decision;
 pub mod eat;
+pub mod endorsement;
 pub mod enrolment;
 pub mod entry;
 pub mod eventlog;

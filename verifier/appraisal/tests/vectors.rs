@@ -9,6 +9,8 @@
 mod credential;
 #[path = "vectors/ek.rs"]
 mod ek;
+#[path = "vectors/endorsement.rs"]
+mod endorsement;
 #[path = "vectors/eventlog.rs"]
 mod eventlog;
 #[path = "vectors/hpke_modes.rs"]
@@ -41,4 +43,14 @@ fn tcg_eventlog() {
 #[test]
 fn hpke() {
     manifest::run("hpke", 2, hpke_modes::run);
+}
+
+#[test]
+fn endorsements_of_amd() {
+    manifest::run("snp-report", 15, endorsement::amd);
+}
+
+#[test]
+fn endorsements_of_intel() {
+    manifest::run("tdx-quote", 15, endorsement::intel);
 }

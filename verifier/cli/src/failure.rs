@@ -9,6 +9,7 @@ use podseal_appraisal::{
     report::Verdict,
     x509::RootError,
 };
+use podseal_endorsements::{FolderError, GathererError, archive::ArchiveError};
 use podseal_protocol::{key::KeyError, seal::SealError};
 use podseal_wire::pinned::ConnectError;
 use thiserror::Error;
@@ -105,6 +106,12 @@ pub(crate) enum Failure {
     Nested { path: PathBuf },
     #[error("nothing was judged: {0}")]
     NothingJudged(Box<Failure>),
+    #[error(transparent)]
+    Endorsements(#[from] FolderError),
+    #[error(transparent)]
+    Gatherer(#[from] GathererError),
+    #[error("{path}: {error}")]
+    Archive { path: PathBuf, error: ArchiveError },
     #[error("the operating system gives no randomness: see whether /dev/urandom works")]
     Randomness,
     #[error("the operating system gives no event queue: {0}: see the limit on open files (ulimit -n)")]
@@ -162,6 +169,9 @@ impl Failure {
             | Self::Capture { .. }
             | Self::Roots(_)
             | Self::Nested { .. }
+            | Self::Endorsements(_)
+            | Self::Gatherer(_)
+            | Self::Archive { .. }
             | Self::Randomness
             | Self::Runtime(_)
             | Self::Connect(ConnectError::Address(_) | ConnectError::Identity(_)) => 2,

@@ -5,6 +5,7 @@ mod checks;
 mod cluster;
 mod connection;
 mod context;
+mod endorsements;
 mod explain;
 mod failure;
 mod files;
@@ -58,6 +59,7 @@ enum Commands {
     Reference(reference::ReferenceCommand),
     #[command(subcommand)]
     Report(report::ReportCommand),
+    Endorsements(endorsements::EndorsementsCommand),
     Explain(explain::ExplainCommand),
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -128,6 +130,7 @@ fn run(arguments: Arguments, environment: Environment) -> Result<Outcome, Failur
             Commands::Node(command) => command.run(&context).await,
             Commands::Reference(command) => command.run(&context).await,
             Commands::Report(command) => command.run(&context),
+            Commands::Endorsements(command) => command.run(&context).await,
             Commands::Explain(command) => command.run(&context).await,
             Commands::Log(command) => command.run(&context).await,
             Commands::Audit(command) => command.run(&context).await,

@@ -3,6 +3,8 @@
 
 #[path = "cli/capture.rs"]
 mod capture;
+#[path = "cli/endorsements.rs"]
+mod endorsements;
 #[path = "cli/policy.rs"]
 mod policy;
 #[path = "cli/program.rs"]

@@ -1,5 +1,6 @@
 //! The configuration: a strict file, checked as a whole before anything is opened.
 
+mod endorsements;
 mod raw;
 
 use std::{
@@ -15,6 +16,7 @@ use podseal_appraisal::{
     tpm::ek::{EkRoot, EkRoots},
     x509::RootError,
 };
+use podseal_endorsements::{AddressError, Fetcher, Settings, TlsRootsError};
 use podseal_protocol::Digest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use thiserror::Error;
@@ -86,6 +88,12 @@ pub enum ConfigError {
     /// A root cannot be one.
     #[error("ek_root: {0}")]
     Root(#[from] RootError),
+    /// A service of endorsements is nowhere.
+    #[error("endorsements.service.url: {0}")]
+    Service(#[from] AddressError),
+    /// The services' TLS certificates end nowhere.
+    #[error("endorsements.tls_roots {0}")]
+    TlsRoots(#[from] TlsRootsError),
 }
 
 /// Bounds on what strangers can make the verifier do.
@@ -129,6 +137,8 @@ pub struct Config {
     pub ek_roots: EkRoots,
     /// Bounds.
     pub limits: ServerLimits,
+    /// Endorsements: where they are kept, whom to ask.
+    pub endorsements: Settings,
 }
 
 impl Config {
@@ -170,6 +180,7 @@ impl Config {
             database: raw.database.map_or_else(|| data_directory.join("podseal.db"), |path| base.join(path)),
             archive_directory: raw.archive_directory.map_or_else(|| data_directory.join("archive"), |path| base.join(path)),
             kek_file: base.join(&raw.kek_file),
+            endorsements: endorsements::check(&raw.endorsements, base, &data_directory)?,
             data_directory,
             admins,
             ek_roots: ek_roots(&raw.ek_root, base)?,
@@ -185,6 +196,7 @@ impl Config {
         permissions::check("kek_file", &self.kek_file, Kind::SecretFile)?;
         permissions::check("database", &self.database, Kind::SecretFile)?;
         permissions::check("archive_directory", &self.archive_directory, Kind::SecretDirectory)?;
+        Fetcher::new(self.endorsements.places.clone(), &self.endorsements.deadlines, &self.endorsements.tls_roots)?;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use podseal_endorsements::SYSTEM_ROOTS;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -18,6 +19,8 @@ pub(super) struct RawConfig {
     pub(super) ek_root: Vec<RawEkRoot>,
     #[serde(default)]
     pub(super) limits: RawLimits,
+    #[serde(default)]
+    pub(super) endorsements: RawEndorsements,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,4 +51,47 @@ impl Default for RawLimits {
     fn default() -> Self {
         Self { connections: 1024, requests: 64, request_seconds: 30, pending_nodes: 256 }
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawEndorsements {
+    pub(super) directory: Option<PathBuf>,
+    pub(super) size_mb: u32,
+    pub(super) tls_roots: PathBuf,
+    pub(super) connect_seconds: u32,
+    pub(super) total_seconds: u32,
+    pub(super) retry_seconds: u32,
+    pub(super) certificate_days: u32,
+    pub(super) crl_days: u32,
+    pub(super) tcb_info_days: u32,
+    pub(super) qe_identity_days: u32,
+    pub(super) service: Vec<RawService>,
+}
+
+impl Default for RawEndorsements {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            size_mb: 64,
+            tls_roots: SYSTEM_ROOTS.into(),
+            connect_seconds: 5,
+            total_seconds: 10,
+            retry_seconds: 60,
+            certificate_days: 365,
+            crl_days: 7,
+            tcb_info_days: 7,
+            qe_identity_days: 7,
+            service: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawService {
+    pub(super) kind: String,
+    pub(super) url: String,
+    #[serde(default)]
+    pub(super) plain_http: bool,
 }
