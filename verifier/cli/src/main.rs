@@ -59,6 +59,7 @@ enum Commands {
     Reference(reference::ReferenceCommand),
     #[command(subcommand)]
     Report(report::ReportCommand),
+    #[command(subcommand)]
     Endorsements(endorsements::EndorsementsCommand),
     Explain(explain::ExplainCommand),
     #[command(subcommand)]
