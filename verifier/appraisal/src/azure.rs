@@ -7,8 +7,6 @@
 
 mod hcl;
 mod runtime;
-#[cfg(test)]
-mod tests;
 
 pub use hcl::{Hardware, HclError, HclReport, runtime_data_of};
 pub use runtime::{RuntimeData, RuntimeError};

@@ -1,0 +1,119 @@
+//! Azure confidential VMs: each link of the chain.
+
+use super::{hex, outcome, verify};
+use crate::report::{Report, Verdict};
+use crate::snp::tests::forge::{certificates, chips, report, roots, spki};
+use crate::tpm::tests::forge::{keys, quote, values};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+/// The JSON with these keys, all of them RSA keys with exponent 65537.
+fn document(named: &[(&str, &RsaKeyPair)]) -> String {
+    let key = |(kid, key): &(&str, &RsaKeyPair)| {
+        let modulus = crate::tpm::tests::forge::modulus(key.public_key().as_ref());
+        let n = URL_SAFE_NO_PAD.encode(modulus);
+        format!(r#"{{"kid":"{kid}","key_ops":["sign"],"kty":"RSA","e":"AQAB","n":"{n}"}}"#)
+    };
+    let keys = named.iter().map(key).collect::<Vec<_>>().join(",");
+    format!(r#"{{"keys":[{keys}],"vm-configuration":{{"secure-boot":true,"vmUniqueId":"A"}},"user-data":"00"}}"#)
+}
+
+/// NV index 0x01400001 of a VM whose hardware reported over `over`.
+fn hcl(document: &str, over: &str, fields: &[(usize, &[u8])]) -> Vec<u8> {
+    let digest = [Sha256::digest(over).as_slice(), &[0; 32]].concat();
+    let report = report(&chips()[0], &[&[(0x50, digest.as_slice())], fields].concat());
+    let length = u32::try_from(document.len()).unwrap().to_le_bytes();
+    let head = [b"HCLA".as_slice(), &[1, 0, 0, 0], &[0; 4], &[2, 0, 0, 0], &[0; 16]].concat();
+    let runtime = [&[0; 4][..], &[1, 0, 0, 0], &[2, 0, 0, 0], &[1, 0, 0, 0], &length, document.as_bytes()].concat();
+    [head, report, runtime, vec![0; 100]].concat()
+}
+
+struct Vm {
+    hcl: Vec<u8>,
+    attest: Vec<u8>,
+    signature: Vec<u8>,
+    pcrs: String,
+}
+
+fn vm(hcl: Vec<u8>, signer: &RsaKeyPair) -> Vm {
+    let attest = quote(&values(&[(0, [5; 32])]), b"fresh");
+    let mut signature = vec![0; 256];
+    signer.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &attest, &mut signature).unwrap();
+    Vm { hcl, attest, signature, pcrs: format!(r#"{{"0": "{}"}}"#, hex(&[5; 32])) }
+}
+
+impl Vm {
+    fn with(&self, more: &[(&str, &[u8])], nonce: Option<&[u8]>) -> Report {
+        let chain = certificates();
+        let files: [(&str, &[u8]); 7] = [
+            ("h", &self.hcl),
+            ("q", &self.attest),
+            ("s", &self.signature),
+            ("pcrs.json", self.pcrs.as_bytes()),
+            ("a", &chain[0]),
+            ("b", &chain[1]),
+            ("c", &chain[2]),
+        ];
+        verify(&[&files[..], more].concat(), nonce, &roots())
+    }
+
+    fn outcome(&self) -> (Verdict, Vec<&'static str>) {
+        outcome(&self.with(&[], Some(b"fresh")))
+    }
+}
+
+#[test]
+fn honest_vm() {
+    let document = document(&[("HCLAkPub", &keys()[0]), ("HCLEkPub", &keys()[1])]);
+    let vm = vm(hcl(&document, &document, &[]), &keys()[0]);
+    let report = vm.with(&[], Some(b"fresh"));
+    assert_eq!((report.verdict, report.anchors), (Verdict::Verified, vec!["test ARK (test)".to_owned()]));
+    assert_eq!(report.claims["runtime_data"]["vm-configuration"]["vmUniqueId"], "A");
+    assert_eq!(outcome(&vm.with(&[], Some(b"other"))), (Verdict::Rejected, vec!["quote.qualifying_data"]));
+    let alone = verify(&[("h", &vm.hcl)], None, &roots());
+    assert_eq!(alone.missing.iter().map(|missing| missing.part).collect::<Vec<_>>(), ["vcek", "quote.attest"]);
+}
+
+#[test]
+fn hcl_json_not_bound() {
+    let honest = document(&[("HCLAkPub", &keys()[0])]);
+    let forged = document(&[("HCLAkPub", &keys()[1])]);
+    let vm = vm(hcl(&forged, &honest, &[]), &keys()[1]);
+    assert_eq!(vm.outcome(), (Verdict::Rejected, vec!["azure.runtime_data"]));
+}
+
+#[test]
+fn quote_of_another_vm() {
+    let document = document(&[("HCLAkPub", &keys()[0])]);
+    let vm = vm(hcl(&document, &document, &[]), &keys()[1]);
+    assert_eq!(vm.outcome(), (Verdict::Rejected, vec!["quote.signature"]));
+}
+
+#[test]
+fn two_attestation_keys() {
+    let document = document(&[("HCLAkPub", &keys()[0]), ("HCLAkPub", &keys()[1])]);
+    let vm = vm(hcl(&document, &document, &[]), &keys()[0]);
+    assert_eq!(vm.outcome(), (Verdict::Rejected, vec!["azure.attestation_key"]));
+    let twice = document.replace("\"user-data\"", "\"keys\":[],\"user-data\"");
+    let vm = super::azure::vm(hcl(&twice, &twice, &[]), &keys()[0]);
+    assert_eq!(vm.outcome().0, Verdict::Malformed);
+}
+
+#[test]
+fn key_given_beside() {
+    let document = document(&[("HCLAkPub", &keys()[0])]);
+    let vm = vm(hcl(&document, &document, &[]), &keys()[0]);
+    let with = |key: &RsaKeyPair| outcome(&vm.with(&[("ak_pub.der", &spki(key.public_key()))], None));
+    assert_eq!(with(&keys()[0]), (Verdict::Verified, vec![]));
+    assert_eq!(with(&keys()[1]), (Verdict::Rejected, vec!["azure.given_key"]));
+}
+
+#[test]
+fn report_of_a_guest_below_the_paravisor() {
+    let document = document(&[("HCLAkPub", &keys()[0])]);
+    let vm = vm(hcl(&document, &document, &[(0x30, &[1])]), &keys()[0]);
+    assert_eq!(vm.outcome(), (Verdict::Refused, vec!["snp.vmpl"]));
+}
