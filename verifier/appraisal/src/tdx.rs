@@ -19,7 +19,7 @@ mod tcb;
 mod tcb_info;
 mod td_report;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use collateral::{Collateral, CollateralEvidence, Part};
 pub use enclave::EnclaveReport;

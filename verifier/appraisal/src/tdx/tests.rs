@@ -4,7 +4,7 @@
 mod authorities;
 mod ccel;
 mod collateral;
-mod forge;
+pub(crate) mod forge;
 mod levels;
 mod policy;
 mod quote;

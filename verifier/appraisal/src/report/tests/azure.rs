@@ -1,8 +1,9 @@
 //! Azure confidential VMs: each link of the chain.
 
 use super::{hex, outcome, verify};
-use crate::report::{Report, Verdict};
+use crate::report::{Document, Report, Settings, Verdict, appraise};
 use crate::snp::tests::forge::{certificates, chips, report, roots, spki};
+use crate::tdx::tests::forge as td;
 use crate::tpm::tests::forge::{keys, quote, values};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
@@ -116,4 +117,44 @@ fn report_of_a_guest_below_the_paravisor() {
     let document = document(&[("HCLAkPub", &keys()[0])]);
     let vm = vm(hcl(&document, &document, &[(0x30, &[1])]), &keys()[0]);
     assert_eq!(vm.outcome(), (Verdict::Refused, vec!["snp.vmpl"]));
+}
+
+/// NV index 0x01400001 of a VM on TDX: a TDREPORT that says this.
+fn hcl_of_td(document: &str, over: &str) -> Vec<u8> {
+    let mut area = vec![0; 1184];
+    area[0x80..0xa0].copy_from_slice(&Sha256::digest(over));
+    let length = u32::try_from(document.len()).unwrap().to_le_bytes();
+    let head = [b"HCLA".as_slice(), &[2, 0, 0, 0], &[0; 4], &[2, 0, 0, 0], &[0; 16]].concat();
+    let runtime = [&[0; 4][..], &[1, 0, 0, 0], &[4, 0, 0, 0], &[1, 0, 0, 0], &length, document.as_bytes()].concat();
+    [head, area, runtime].concat()
+}
+
+/// A VM on TDX whose quote is over `over`.
+fn td(hcl: &[u8], over: &str) -> (Verdict, Vec<&'static str>) {
+    let mut scene = td::Scene::honest();
+    scene.body[td::REPORTDATA..td::REPORTDATA + 64].fill(0);
+    scene.body[td::REPORTDATA..td::REPORTDATA + 32].copy_from_slice(&Sha256::digest(over));
+    let vm = vm(hcl.to_vec(), &keys()[0]);
+    let (quote, info, identity) = (scene.quote(), scene.tcb_info.clone().unwrap(), scene.qe_identity.clone().unwrap());
+    let mut files: Vec<(&str, &[u8])> = vec![
+        ("h", &vm.hcl),
+        ("q", &vm.attest),
+        ("s", &vm.signature),
+        ("t", &quote),
+        ("i", info.as_bytes()),
+        ("e", identity.as_bytes()),
+        ("pcrs.json", vm.pcrs.as_bytes()),
+    ];
+    files.extend(scene.beside.iter().chain(&scene.crls).map(|der| ("x", der.as_slice())));
+    let documents = files.iter().map(|(name, bytes)| Document { name, bytes }).collect::<Vec<_>>();
+    outcome(&appraise(&documents, &Settings { now: td::NOW, nonce: None, roots: &scene.roots() }))
+}
+
+#[test]
+fn td_quote_of_another_boot() {
+    let document = document(&[("HCLAkPub", &keys()[0])]);
+    assert_eq!(td(&hcl_of_td(&document, &document), &document), (Verdict::Verified, vec![]));
+    assert_eq!(td(&hcl_of_td(&document, "another boot"), &document), (Verdict::Rejected, vec!["azure.one_report"]));
+    let forged = td(&hcl_of_td(&document, "another boot"), "another boot");
+    assert_eq!(forged, (Verdict::Rejected, vec!["azure.runtime_data"]));
 }

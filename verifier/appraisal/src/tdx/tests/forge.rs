@@ -15,25 +15,25 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 /// 2026-06-01.
-pub(super) const NOW: u64 = 1_780_272_000;
-pub(super) const FMSPC: [u8; 6] = [0x00, 0x80, 0x6f, 0x05, 0, 0];
-pub(super) const PPID: [u8; 16] = [0x77; 16];
-pub(super) const COMPONENTS: [u8; 16] = [8, 8, 2, 2, 4, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(crate) const NOW: u64 = 1_780_272_000;
+pub(crate) const FMSPC: [u8; 6] = [0x00, 0x80, 0x6f, 0x05, 0, 0];
+pub(crate) const PPID: [u8; 16] = [0x77; 16];
+pub(crate) const COMPONENTS: [u8; 16] = [8, 8, 2, 2, 4, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Offsets in the body.
-pub(super) const SVN: usize = 0;
-pub(super) const MRSIGNERSEAM: usize = 64;
-pub(super) const SEAMATTRIBUTES: usize = 112;
-pub(super) const ATTRIBUTES: usize = 120;
-pub(super) const MRTD: usize = 136;
-pub(super) const REPORTDATA: usize = 520;
-pub(super) const MRSERVICETD: usize = 600;
+pub(crate) const SVN: usize = 0;
+pub(crate) const MRSIGNERSEAM: usize = 64;
+pub(crate) const SEAMATTRIBUTES: usize = 112;
+pub(crate) const ATTRIBUTES: usize = 120;
+pub(crate) const MRTD: usize = 136;
+pub(crate) const REPORTDATA: usize = 520;
+pub(crate) const MRSERVICETD: usize = 600;
 
-pub(super) struct Maker {
-    pub(super) root: CertifiedIssuer<'static, KeyPair>,
-    pub(super) platforms: CertifiedIssuer<'static, KeyPair>,
-    pub(super) pck: KeyPair,
-    pub(super) signer: KeyPair,
+pub(crate) struct Maker {
+    pub(crate) root: CertifiedIssuer<'static, KeyPair>,
+    pub(crate) platforms: CertifiedIssuer<'static, KeyPair>,
+    pub(crate) pck: KeyPair,
+    pub(crate) signer: KeyPair,
     attestation: EcdsaKeyPair,
 }
 
@@ -45,12 +45,12 @@ fn make() -> Maker {
 }
 
 /// The maker, and another whose authorities have the same names.
-pub(super) fn makers() -> &'static [Maker; 2] {
+pub(crate) fn makers() -> &'static [Maker; 2] {
     static MAKERS: OnceLock<[Maker; 2]> = OnceLock::new();
     MAKERS.get_or_init(|| [(); 2].map(|()| make()))
 }
 
-pub(super) fn named(name: &str, serial: u64) -> CertificateParams {
+pub(crate) fn named(name: &str, serial: u64) -> CertificateParams {
     let mut params = CertificateParams::new([]).unwrap();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -59,7 +59,7 @@ pub(super) fn named(name: &str, serial: u64) -> CertificateParams {
     params
 }
 
-pub(super) fn authority(name: &str, serial: u64) -> CertificateParams {
+pub(crate) fn authority(name: &str, serial: u64) -> CertificateParams {
     let mut params = named(name, serial);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params
@@ -86,11 +86,11 @@ fn value(tail: &[u8], value: &[u8]) -> Vec<u8> {
 
 /// What the PCK certificate says of its platform.
 #[derive(Clone)]
-pub(super) struct Platform {
-    pub(super) components: [u8; 16],
-    pub(super) pcesvn: u8,
-    pub(super) pceid: [u8; 2],
-    pub(super) fmspc: Vec<u8>,
+pub(crate) struct Platform {
+    pub(crate) components: [u8; 16],
+    pub(crate) pcesvn: u8,
+    pub(crate) pceid: [u8; 2],
+    pub(crate) fmspc: Vec<u8>,
 }
 
 impl Platform {
@@ -104,19 +104,19 @@ impl Platform {
     }
 }
 
-pub(super) fn pck_params(platform: &Platform) -> CertificateParams {
+pub(crate) fn pck_params(platform: &Platform) -> CertificateParams {
     let mut params = named("Intel SGX PCK Certificate", 0xb6e8_4ed5);
     params.custom_extensions.push(CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], platform.extension()));
     params
 }
 
 /// r and s, 32 bytes each.
-pub(super) fn sign(key: &KeyPair, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn sign(key: &KeyPair, bytes: &[u8]) -> Vec<u8> {
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der()).unwrap();
     pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
 }
 
-pub(super) fn digits(bytes: &[u8]) -> String {
+pub(crate) fn digits(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
         text
@@ -124,11 +124,11 @@ pub(super) fn digits(bytes: &[u8]) -> String {
 }
 
 /// An answer of the service: `inner` signed by `key`.
-pub(super) fn answer(name: &str, inner: &str, key: &KeyPair) -> String {
+pub(crate) fn answer(name: &str, inner: &str, key: &KeyPair) -> String {
     format!(r#"{{"{name}":{inner},"signature":"{}"}}"#, digits(&sign(key, inner.as_bytes())))
 }
 
-pub(super) fn level(sgx: [u8; 16], pcesvn: u16, tdx: [u8; 3], status: &str, advisory: &str) -> String {
+pub(crate) fn level(sgx: [u8; 16], pcesvn: u16, tdx: [u8; 3], status: &str, advisory: &str) -> String {
     let each = |svns: &[u8]| svns.iter().map(|svn| format!(r#"{{"svn":{svn}}}"#)).collect::<Vec<_>>().join(",");
     let mut all = [0; 16];
     all[..3].copy_from_slice(&tdx);
@@ -136,12 +136,12 @@ pub(super) fn level(sgx: [u8; 16], pcesvn: u16, tdx: [u8; 3], status: &str, advi
     format!(r#"{{"tcb":{tcb},"tcbDate":"2025-05-14T00:00:00Z","tcbStatus":"{status}","advisoryIDs":[{advisory}]}}"#)
 }
 
-pub(super) fn svn_level(isvsvn: u16, status: &str) -> String {
+pub(crate) fn svn_level(isvsvn: u16, status: &str) -> String {
     format!(r#"{{"tcb":{{"isvsvn":{isvsvn}}},"tcbDate":"2025-05-14T00:00:00Z","tcbStatus":"{status}"}}"#)
 }
 
 /// TCB info: an up-to-date level, an older one, and modules of version 1.
-pub(super) fn tcb_info() -> String {
+pub(crate) fn tcb_info() -> String {
     let older = [5, 5, 2, 2, 3, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0];
     let levels =
         [level(COMPONENTS, 11, [5, 0, 8], "UpToDate", ""), level(older, 5, [3, 0, 5], "OutOfDate", r#""INTEL-SA-00960""#)].join(",");
@@ -153,7 +153,7 @@ pub(super) fn tcb_info() -> String {
     )
 }
 
-pub(super) fn qe_identity() -> String {
+pub(crate) fn qe_identity() -> String {
     format!(
         r#"{{"id":"TD_QE","version":2,"issueDate":"2026-05-21T00:00:00Z","nextUpdate":"2026-06-20T00:00:00Z","tcbEvaluationDataNumber":19,"miscselect":"00000000","miscselectMask":"FFFFFFFF","attributes":"11000000000000000000000000000000","attributesMask":"FBFFFFFFFFFFFFFF0000000000000000","mrsigner":"{}","isvprodid":2,"tcbLevels":[{},{}]}}"#,
         "DC".repeat(32),
@@ -163,7 +163,7 @@ pub(super) fn qe_identity() -> String {
 }
 
 /// A list of `issuer` that is good in 2026: from the first of `months` to the first of the other.
-pub(super) fn crl(issuer: &CertifiedIssuer<'_, KeyPair>, months: (u8, u8), number: u64, revoked: &[u64]) -> Vec<u8> {
+pub(crate) fn crl(issuer: &CertifiedIssuer<'_, KeyPair>, months: (u8, u8), number: u64, revoked: &[u64]) -> Vec<u8> {
     let revoked = revoked.iter().map(|serial| RevokedCertParams {
         serial_number: SerialNumber::from(*serial),
         revocation_time: date_time_ymd(2026, 1, 1),
@@ -181,36 +181,36 @@ pub(super) fn crl(issuer: &CertifiedIssuer<'_, KeyPair>, months: (u8, u8), numbe
     params.signed_by(issuer).unwrap().der().to_vec()
 }
 
-pub(super) fn pem(certificates: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn pem(certificates: &[Vec<u8>]) -> Vec<u8> {
     let block = |der: &Vec<u8>| format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der));
     certificates.iter().map(block).collect::<String>().into_bytes()
 }
 
 /// A quote to be, with everything beside it. Fields are altered before signing; what is altered behind is altered by an attacker.
-pub(super) struct Scene {
-    pub(super) maker: &'static Maker,
-    pub(super) version: u16,
-    pub(super) body: Vec<u8>,
-    pub(super) qe: Vec<u8>,
-    pub(super) chain: Vec<Vec<u8>>,
-    pub(super) der_chain: bool,
-    pub(super) qe_signer: KeyPair,
-    pub(super) certified_key: Option<[u8; 32]>,
-    pub(super) beside: Vec<Vec<u8>>,
-    pub(super) tcb_info: Option<String>,
-    pub(super) qe_identity: Option<String>,
-    pub(super) crls: Vec<Vec<u8>>,
+pub(crate) struct Scene {
+    pub(crate) maker: &'static Maker,
+    pub(crate) version: u16,
+    pub(crate) body: Vec<u8>,
+    pub(crate) qe: Vec<u8>,
+    pub(crate) chain: Vec<Vec<u8>>,
+    pub(crate) der_chain: bool,
+    pub(crate) qe_signer: KeyPair,
+    pub(crate) certified_key: Option<[u8; 32]>,
+    pub(crate) beside: Vec<Vec<u8>>,
+    pub(crate) tcb_info: Option<String>,
+    pub(crate) qe_identity: Option<String>,
+    pub(crate) crls: Vec<Vec<u8>>,
 }
 
 const AUTHENTICATION: [u8; 32] = [0xa5; 32];
 
 impl Scene {
     /// Up to date, nothing against it: TDX 1.5, version 5.
-    pub(super) fn honest() -> Self {
+    pub(crate) fn honest() -> Self {
         Self::of(&makers()[0], &Platform { components: COMPONENTS, pcesvn: 11, pceid: [0, 0], fmspc: FMSPC.to_vec() })
     }
 
-    pub(super) fn of(maker: &'static Maker, platform: &Platform) -> Self {
+    pub(crate) fn of(maker: &'static Maker, platform: &Platform) -> Self {
         let pck = pck_params(platform).signed_by(&maker.pck, &maker.platforms).unwrap();
         let signer = named("Intel SGX TCB Signing", 4).signed_by(&maker.signer, &maker.root).unwrap();
         let mut body = vec![0; 648];
@@ -239,22 +239,22 @@ impl Scene {
         }
     }
 
-    pub(super) fn with_tcb_info(mut self, from: &str, to: &str) -> Self {
+    pub(crate) fn with_tcb_info(mut self, from: &str, to: &str) -> Self {
         self.tcb_info = Some(answer("tcbInfo", &replaced(&tcb_info(), from, to), &self.maker.signer));
         self
     }
 
-    pub(super) fn with_qe_identity(mut self, from: &str, to: &str) -> Self {
+    pub(crate) fn with_qe_identity(mut self, from: &str, to: &str) -> Self {
         self.qe_identity = Some(answer("enclaveIdentity", &replaced(&qe_identity(), from, to), &self.maker.signer));
         self
     }
 
     /// The maker's root, pinned by its key.
-    pub(super) fn roots(&self) -> Roots {
+    pub(crate) fn roots(&self) -> Roots {
         pinned(self.maker)
     }
 
-    pub(super) fn quote(&self) -> Vec<u8> {
+    pub(crate) fn quote(&self) -> Vec<u8> {
         let mut signed = [&self.version.to_le_bytes()[..], &[2, 0], &0x81_u32.to_le_bytes(), &[0; 4], &[0x93; 16], &[0; 20]].concat();
         if self.version == 5 {
             let kind = if self.body.len() == 648 { 3_u16 } else { 2 };
@@ -273,22 +273,22 @@ impl Scene {
     }
 }
 
-pub(super) fn certification(kind: u16, data: &[u8]) -> Vec<u8> {
+pub(crate) fn certification(kind: u16, data: &[u8]) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &u32::try_from(data.len()).unwrap().to_le_bytes(), data].concat()
 }
 
-pub(super) fn copy(key: &KeyPair) -> KeyPair {
+pub(crate) fn copy(key: &KeyPair) -> KeyPair {
     KeyPair::try_from(key.serialize_der()).unwrap()
 }
 
-pub(super) fn pinned(maker: &Maker) -> Roots {
+pub(crate) fn pinned(maker: &Maker) -> Roots {
     let key = Sha256::digest(rcgen::PublicKeyData::subject_public_key_info(maker.root.key()));
     let file = format!("[[root]]\nname = \"maker\"\nevidence = [\"tdx\"]\nkind = \"test\"\nkey_sha256 = \"{}\"\n", digits(&key));
     Roots::new(Roots::of_file("maker", &file).unwrap()).unwrap()
 }
 
 /// The maker's root as a certificate that the operator gave.
-pub(super) fn given(maker: &Maker) -> Roots {
+pub(crate) fn given(maker: &Maker) -> Roots {
     Roots::new(vec![Anchor::of_certificate("given".to_owned(), RootKind::Test, maker.root.der()).unwrap()]).unwrap()
 }
 
