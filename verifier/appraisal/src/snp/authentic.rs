@@ -21,7 +21,7 @@ static SNP_VERSION: Rule = Rule {
 /// Bytes without a meaning are zero.
 static SNP_RESERVED: Rule = Rule {
     name: "snp.reserved",
-    spec: "AMD 56860, tables 23 and 137",
+    spec: "AMD 56860, table 23 and Digital Signatures",
     remedy: "Send the report as the firmware returned it; what its version gives no meaning to has to be zero.",
 };
 /// The key that signed says so itself, and the certificate is of that kind.
@@ -33,37 +33,37 @@ static SNP_SIGNING_KEY: Rule = Rule {
 /// The certificate of the signing key says what such a certificate says.
 static SNP_VEK: Rule = Rule {
     name: "snp.vek",
-    spec: "AMD 57230, 3",
+    spec: "AMD 57230, certificate extensions",
     remedy: "Fetch the certificate for this chip and TCB version from AMD's KDS, or take it from the host.",
 };
 /// The certificates lead from the signing key to a root of AMD's that is configured.
 static SNP_CHAIN: Rule = Rule {
     name: "snp.chain",
-    spec: "AMD 57230, 2; RFC 5280, 6.1",
+    spec: "AMD 57230, certificate chains; RFC 5280, 6.1",
     remedy: "Send the ASK or ASVK and the ARK of the processor's generation, and appraise within their dates.",
 };
 /// The key signed exactly these bytes.
 static SNP_SIGNATURE: Rule = Rule {
     name: "snp.signature",
-    spec: "AMD 56860, 7.3 and table 136; FIPS 186-5, 6.4.2",
+    spec: "AMD 56860, 7.3 and Digital Signatures; FIPS 186-5, 6.4.2",
     remedy: "Send report and certificate of one chip and TCB version, unchanged.",
 };
 /// Processor and certificate are of one generation.
 static SNP_PRODUCT: Rule = Rule {
     name: "snp.product",
-    spec: "AMD 57230, 3, productName; AMD 56860, table 23, CPUID_FAM_ID and CPUID_MOD_ID",
+    spec: "AMD 57230, productName; AMD 56860, table 23, CPUID_FAM_ID and CPUID_MOD_ID",
     remedy: "Send the certificate of the processor that made the report.",
 };
 /// The key is for the TCB version that the report is made under.
 static SNP_TCB: Rule = Rule {
     name: "snp.tcb",
-    spec: "AMD 56860, table 23, REPORTED_TCB; AMD 57230, 3",
+    spec: "AMD 56860, table 23, REPORTED_TCB; AMD 57230, blSPL to fmcSPL",
     remedy: "Fetch the certificate for the report's REPORTED_TCB.",
 };
 /// The key is the chip's that the report names.
 static SNP_CHIP_ID: Rule = Rule {
     name: "snp.chip_id",
-    spec: "AMD 56860, table 23, CHIP_ID; AMD 57230, 3, hwID",
+    spec: "AMD 56860, table 23, CHIP_ID; AMD 57230, hwID",
     remedy: "Fetch the certificate for the report's CHIP_ID.",
 };
 /// The report answers what was asked.
