@@ -1,6 +1,6 @@
 //! Generations of processors, and the security version numbers of their firmware.
 
-use super::report::Cpuid;
+use super::words::Cpuid;
 use std::fmt;
 
 /// A generation, by the name of its root: what its certificates are called, and how its TCB versions are laid out.
