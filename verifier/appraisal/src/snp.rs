@@ -8,18 +8,22 @@ mod authentic;
 mod policy;
 mod report;
 mod revocation;
+mod rules;
 mod set;
 mod table;
 mod tcb;
 #[cfg(test)]
 pub(crate) mod tests;
 mod vek;
+mod words;
 
-pub use authentic::{Evidence, FRESHNESS_RULES, Facts, PRODUCT_RULES, Part, RULES, Trust, Unproven, appraise_report};
+pub use authentic::{Evidence, Facts, Part, Trust, Unproven, appraise_report};
 pub use policy::{Distrust, POLICY_RULES, Policy, TcbFloor, appraise_policy};
-pub use report::{Body, Cpuid, FirmwareVersion, Report, ReportError, SigningKey};
+pub use report::{Body, Report, ReportError};
 pub use revocation::{CrlNumber, REVOCATION_RULES, Revocation};
+pub use rules::{FRESHNESS_RULES, PRODUCT_RULES, RULES};
 pub use set::{SET_RULES, appraise_set};
 pub use table::{CertificateTable, TableError};
 pub use tcb::{Product, Tcb};
 pub use vek::{Vek, VekError, VekKind, choose};
+pub use words::{Cpuid, FirmwareVersion, SigningKey};

@@ -4,6 +4,7 @@ use super::Settings;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
 use super::quote::Signed;
+use super::snp::Collateral;
 use crate::azure::{Hardware, HclReport, ONE_REPORT, RuntimeData, appraise_binding};
 use crate::check::Rule;
 use crate::snp::{Policy, Report};
@@ -88,7 +89,8 @@ fn hardware(parts: &Parts<'_>, hcl: Option<HclReport<'_>>, document: &[u8], sett
             };
             findings.claim("snp", Value::Object(super::snp::claims(&report.body, None)));
             let bound = appraise_binding(document, &report.body.report_data, &mut findings.authenticity);
-            super::snp::appraise_embedded(&report, parts, is_of_a_tpm, &Policy { most_vmpl: 0, ..Policy::default() }, settings, findings);
+            let collateral = Collateral::of(parts, findings).without(is_of_a_tpm);
+            super::snp::prove(&report, None, &collateral, &Policy { most_vmpl: 0, ..Policy::default() }, settings, findings);
             bound
         }
         (_, Some((file, bytes))) => {

@@ -9,7 +9,7 @@ use super::parts::{Item, Parts};
 use crate::calendar::from_unix;
 use crate::hex::encode as hex;
 use crate::snp::{
-    Body, CertificateTable, Evidence, Part, Policy, Product, RULES, Report, Revocation, Tcb, Trust, Unproven, Vek, VekKind,
+    Body, CertificateTable, Evidence, Facts, Part, Policy, Product, RULES, Report, Revocation, Tcb, Trust, Unproven, Vek, VekKind,
     appraise_policy, appraise_report, appraise_set, choose,
 };
 use crate::x509::{Crl, parse, pem};
@@ -26,54 +26,49 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
         Err(error) => return findings.malformed(file, error),
     };
     let collateral = Collateral::of(parts, findings);
-    let (certificates, lists) = (collateral.certificates(), collateral.lists());
-    tell(&report, &certificates, findings);
-    let trust = Trust { roots: settings.roots, now: settings.now, revocation: Revocation { lists: &lists, ..Revocation::default() } };
+    tell(&report, &collateral.certificates(), findings);
     let nonce = parts.nonce(settings.nonce, findings);
-    let evidence = Evidence { report: &report, certificates: &certificates, report_data: nonce.as_deref() };
-    prove(&evidence, &trust, &Policy::default(), findings);
+    prove(&report, nonce.as_deref(), &collateral, &Policy::default(), settings, findings);
 }
 
-/// Appraises the report that another piece of evidence embeds, with the certificates and revocation lists of `parts` but those that `other`
-/// says are for something else.
-pub(super) fn appraise_embedded(
+/// The whole appraisal of a report: its facts where it is authentic. What the policy says of them is in `findings`, as everything else.
+pub(super) fn prove(
     report: &Report<'_>,
-    parts: &Parts<'_>,
-    other: impl Fn(&X509Certificate<'_>) -> bool,
+    report_data: Option<&[u8]>,
+    collateral: &Collateral<'_>,
     policy: &Policy,
     settings: &Settings<'_>,
     findings: &mut Findings,
-) {
-    let collateral = Collateral::of(parts, findings);
-    let (mut certificates, lists) = (collateral.certificates(), collateral.lists());
-    certificates.retain(|certificate| !other(certificate));
-    let trust = Trust { roots: settings.roots, now: settings.now, revocation: Revocation { lists: &lists, ..Revocation::default() } };
-    prove(&Evidence { report, certificates: &certificates, report_data: None }, &trust, policy, findings);
-}
-
-/// The whole appraisal of a report whose parts are sorted out.
-fn prove(evidence: &Evidence<'_>, trust: &Trust<'_>, policy: &Policy, findings: &mut Findings) {
+) -> Option<Facts> {
+    let (certificates, lists) = (collateral.certificates(), collateral.lists());
+    let revocation = Revocation { lists: &lists, ..Revocation::default() };
+    let trust = Trust { roots: settings.roots, now: settings.now, revocation };
+    let evidence = Evidence { report, certificates: &certificates, report_data };
     findings.authenticity.also_owing(&RULES);
-    match appraise_report(evidence, trust, &mut findings.authenticity) {
+    match appraise_report(&evidence, &trust, &mut findings.authenticity) {
         Ok(facts) => {
             let (root, kind) = facts.root();
             findings.anchor(format!("{root} ({})", kind.as_str()));
-            appraise_set(evidence.certificates, &facts, trust.roots, trust.now, &mut findings.authenticity);
             appraise_policy(&facts, policy, &mut findings.policy);
+            let whole = appraise_set(&certificates, &facts, trust.roots, trust.now, &mut findings.authenticity);
+            whole.then_some(facts)
         }
-        Err(Unproven::Failed) => {}
+        Err(Unproven::Failed) => None,
         Err(Unproven::Lacks(part)) => {
-            let (part, why) = match part {
-                Part::Vcek => {
-                    ("vcek", "the certificate of the chip's key, for this CHIP_ID and REPORTED_TCB: the signature is verified with it")
-                }
-                Part::Vlek => ("vlek", "the certificate of the cloud provider's key: the signature is verified with it"),
-                Part::Ask => ("ask", "the certificate of the authority that certified the chip's key"),
-                Part::Asvk => ("asvk", "the certificate of the authority that certified the cloud provider's key"),
-                Part::Ark => ("ark", "the certificate of AMD's root, whose key is pinned"),
-            };
+            let (part, why) = lacking(part);
             findings.missing(part, why);
+            None
         }
+    }
+}
+
+fn lacking(part: Part) -> (&'static str, &'static str) {
+    match part {
+        Part::Vcek => ("vcek", "the certificate of the chip's key, for this CHIP_ID and REPORTED_TCB: the signature is verified with it"),
+        Part::Vlek => ("vlek", "the certificate of the cloud provider's key: the signature is verified with it"),
+        Part::Ask => ("ask", "the certificate of the authority that certified the chip's key"),
+        Part::Asvk => ("asvk", "the certificate of the authority that certified the cloud provider's key"),
+        Part::Ark => ("ark", "the certificate of AMD's root, whose key is pinned"),
     }
 }
 
@@ -82,13 +77,13 @@ const MOST_CERTIFICATES: usize = 18;
 
 /// Certificates and revocation lists, from files and from the host's table; each once.
 #[derive(Default)]
-struct Collateral<'p> {
+pub(super) struct Collateral<'p> {
     certificates: BTreeSet<Cow<'p, [u8]>>,
     lists: BTreeSet<Cow<'p, [u8]>>,
 }
 
 impl<'p> Collateral<'p> {
-    fn of(parts: &'p Parts<'_>, findings: &mut Findings) -> Self {
+    pub(super) fn of(parts: &'p Parts<'_>, findings: &mut Findings) -> Self {
         let mut collateral = Self::default();
         for item in parts.items() {
             match item {
@@ -122,6 +117,12 @@ impl<'p> Collateral<'p> {
             }
             certificate || list
         })
+    }
+
+    /// Leaves out the certificates that are for something else.
+    pub(super) fn without(mut self, other: impl Fn(&X509Certificate<'_>) -> bool) -> Self {
+        self.certificates.retain(|der| !parse(der).is_some_and(|certificate| other(&certificate)));
+        self
     }
 
     fn certificates(&self) -> Vec<X509Certificate<'_>> {

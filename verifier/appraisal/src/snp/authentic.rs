@@ -1,85 +1,21 @@
 //! Whether a report is what it says: from its signature up to a root, and back to the chip, the TCB and what was asked for.
 
-use super::report::{Body, Report, SigningKey};
+use super::report::{Body, Report};
 use super::revocation::{self, CrlNumber, Revocation};
+use super::rules::{
+    FRESHNESS_RULES, PRODUCT_RULES, SNP_CHAIN, SNP_CHIP_ID, SNP_PRODUCT, SNP_REPORT_DATA, SNP_RESERVED, SNP_SIGNATURE, SNP_SIGNING_KEY,
+    SNP_TCB, SNP_VEK, SNP_VERSION,
+};
 use super::tcb::{Product, Tcb};
 use super::vek::{Vek, VekKind, choose};
-use crate::check::{Checks, Rule};
+use super::words::SigningKey;
+use crate::check::Checks;
 use crate::claims::RootKind;
 use crate::hex::encode as hex;
 use crate::x509::{EvidenceKind, Path, PathError, Profile, Roots};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use podseal_protocol::Digest;
 use x509_parser::prelude::X509Certificate;
-
-/// The report has a version whose every field has a meaning.
-static SNP_VERSION: Rule = Rule {
-    name: "snp.version",
-    spec: "AMD 56860, table 23, VERSION",
-    remedy: "Update the platform's SEV-SNP firmware; reports of version 1 are those of prototypes.",
-};
-/// Bytes without a meaning are zero.
-static SNP_RESERVED: Rule = Rule {
-    name: "snp.reserved",
-    spec: "AMD 56860, tables 23 and 137",
-    remedy: "Send the report as the firmware returned it; what its version gives no meaning to has to be zero.",
-};
-/// The key that signed says so itself, and the certificate is of that kind.
-static SNP_SIGNING_KEY: Rule = Rule {
-    name: "snp.signing_key",
-    spec: "AMD 56860, table 23, SIGNING_KEY",
-    remedy: "Send the certificate of the key that signed, VCEK or VLEK; where the host masks its chip key, ask for a VLEK.",
-};
-/// The certificate of the signing key says what such a certificate says.
-static SNP_VEK: Rule = Rule {
-    name: "snp.vek",
-    spec: "AMD 57230, 3",
-    remedy: "Fetch the certificate for this chip and TCB version from AMD's KDS, or take it from the host.",
-};
-/// The certificates lead from the signing key to a root of AMD's that is configured.
-static SNP_CHAIN: Rule = Rule {
-    name: "snp.chain",
-    spec: "AMD 57230, 2; RFC 5280, 6.1",
-    remedy: "Send the ASK or ASVK and the ARK of the processor's generation, and appraise within their dates.",
-};
-/// The key signed exactly these bytes.
-static SNP_SIGNATURE: Rule = Rule {
-    name: "snp.signature",
-    spec: "AMD 56860, 7.3 and table 136; FIPS 186-5, 6.4.2",
-    remedy: "Send report and certificate of one chip and TCB version, unchanged.",
-};
-/// Processor and certificate are of one generation.
-static SNP_PRODUCT: Rule = Rule {
-    name: "snp.product",
-    spec: "AMD 57230, 3, productName; AMD 56860, table 23, CPUID_FAM_ID and CPUID_MOD_ID",
-    remedy: "Send the certificate of the processor that made the report.",
-};
-/// The key is for the TCB version that the report is made under.
-static SNP_TCB: Rule = Rule {
-    name: "snp.tcb",
-    spec: "AMD 56860, table 23, REPORTED_TCB; AMD 57230, 3",
-    remedy: "Fetch the certificate for the report's REPORTED_TCB.",
-};
-/// The key is the chip's that the report names.
-static SNP_CHIP_ID: Rule = Rule {
-    name: "snp.chip_id",
-    spec: "AMD 56860, table 23, CHIP_ID; AMD 57230, 3, hwID",
-    remedy: "Fetch the certificate for the report's CHIP_ID.",
-};
-/// The report answers what was asked.
-static SNP_REPORT_DATA: Rule = Rule {
-    name: "snp.report_data",
-    spec: "AMD 56860, table 23, REPORT_DATA; RFC 9334, 10",
-    remedy: "Ask the firmware for a report over the binding or nonce of this exchange; a recorded report is never accepted again.",
-};
-
-/// What every report owes.
-pub static RULES: [&Rule; 8] =
-    [&SNP_VERSION, &SNP_RESERVED, &SNP_SIGNING_KEY, &SNP_VEK, &SNP_CHAIN, &SNP_SIGNATURE, &SNP_TCB, &SNP_CHIP_ID];
-/// What a report owes that names its processor (version 3 on).
-pub static PRODUCT_RULES: [&Rule; 1] = [&SNP_PRODUCT];
-/// What a report owes of which it is known what it has to answer.
-pub static FRESHNESS_RULES: [&Rule; 1] = [&SNP_REPORT_DATA];
 
 const PROFILE: Profile = Profile { purpose: "the key of SEV-SNP reports", usage: None, processed: &[] };
 
@@ -196,7 +132,7 @@ impl Facts {
 
 /// Appraises a report up to a root.
 ///
-/// Records each of [`RULES`], and of [`PRODUCT_RULES`], [`FRESHNESS_RULES`] and [`super::REVOCATION_RULES`] where they are due. A step
+/// Records each of [`super::RULES`], and of [`PRODUCT_RULES`], [`FRESHNESS_RULES`] and [`super::REVOCATION_RULES`] where they are due. A step
 /// that rests on one that failed, or on a certificate that is not there, is not carried out and stays owed.
 ///
 /// # Errors

@@ -12,13 +12,13 @@ static SNP_MEASURED: Rule =
 /// The host can't read the guest's memory.
 static SNP_DEBUG: Rule = Rule {
     name: "snp.debug",
-    spec: "AMD 56860, table 9, DEBUG (bit 19)",
+    spec: "AMD 56860, 4.3, DEBUG (bit 19)",
     remedy: "Launch the guest with a policy that does not allow debugging.",
 };
 /// Nobody can take the guest to another machine.
 static SNP_MIGRATION: Rule = Rule {
     name: "snp.migration_agent",
-    spec: "AMD 56860, table 9, MIGRATE_MA (bit 18)",
+    spec: "AMD 56860, 4.3, MIGRATE_MA (bit 18)",
     remedy: "Launch the guest with a policy that allows no migration agent.",
 };
 /// Software of the wanted privilege asked for the report.
@@ -30,7 +30,7 @@ static SNP_VMPL: Rule = Rule {
 /// The platform's firmware is new enough: now, at launch, and however far it is rolled back.
 static SNP_TCB_FLOOR: Rule = Rule {
     name: "snp.tcb_floor",
-    spec: "AMD 56860, tables 3, 4 and 23; the policy's floors",
+    spec: "AMD 56860, 2.2 and table 23; the policy's floors",
     remedy: "Update the platform's firmware and commit it, then launch the guest again.",
 };
 /// The guest's image is new enough.

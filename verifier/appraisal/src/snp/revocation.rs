@@ -1,4 +1,4 @@
-//! Revocation lists of AMD's roots, which name authorities that no longer count (AMD 57230, 4.4).
+//! Revocation lists of AMD's roots, which name authorities that no longer count (AMD 57230, certificate revocation lists).
 
 use super::authentic::{Chain, Trust};
 use crate::check::{Checks, Rule};
@@ -9,7 +9,7 @@ use podseal_protocol::Digest;
 /// Each list is a current one of an authority on the way to the root, the root's among them where lists are demanded.
 static SNP_CRL: Rule = Rule {
     name: "snp.crl",
-    spec: "AMD 57230, 4.4; RFC 5280, 5 and 6.3.3",
+    spec: "AMD 57230, certificate revocation lists; RFC 5280, 5 and 6.3.3",
     remedy: "Fetch the root's revocation list from AMD's KDS again; the one there is missing, out of date or another root's.",
 };
 /// No list is older than one that was seen before.
@@ -21,7 +21,7 @@ static SNP_CRL_NUMBER: Rule = Rule {
 /// No certificate on the way to the root is on a list.
 static SNP_REVOKED: Rule = Rule {
     name: "snp.revoked",
-    spec: "AMD 57230, 4.4; RFC 5280, 6.3.3",
+    spec: "AMD 57230, certificate revocation lists; RFC 5280, 6.3.3",
     remedy: "AMD withdrew this authority: ask AMD for certificates of its successor, and trust nothing under it.",
 };
 

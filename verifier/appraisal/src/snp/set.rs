@@ -9,7 +9,7 @@ use x509_parser::prelude::X509Certificate;
 /// Each certificate of the set belongs to the report.
 static SNP_CERTIFICATES: Rule = Rule {
     name: "snp.certificates",
-    spec: "AMD 57230, 2; RFC 5280, 6.1",
+    spec: "AMD 57230, certificate chains; RFC 5280, 6.1",
     remedy: "Send only the certificates of this report's key and its authorities: one of these is altered, or another report's.",
 };
 

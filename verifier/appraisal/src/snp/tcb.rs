@@ -1,6 +1,6 @@
 //! Generations of processors, and the security version numbers of their firmware.
 
-use super::report::Cpuid;
+use super::words::Cpuid;
 use std::fmt;
 
 /// A generation, by the name of its root: what its certificates are called, and how its TCB versions are laid out.
@@ -27,7 +27,7 @@ impl Product {
         }
     }
 
-    /// The product of a certificate's `productName`: a stepping may follow (`Milan-B0`). AMD 57230, table 9.
+    /// The product of a certificate's `productName`: a stepping may follow (`Milan-B0`). AMD 57230.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let (product, _) = name.split_once('-').unwrap_or((name, ""));
@@ -40,7 +40,7 @@ impl Product {
         Self::ALL.into_iter().find(|known| known.as_str() == product)
     }
 
-    /// The product with this CPUID signature. AMD 57230, 3.
+    /// The product with this CPUID signature. AMD 57230.
     #[must_use]
     pub fn of_cpuid(cpuid: Cpuid) -> Option<Self> {
         match (cpuid.family, cpuid.model) {
@@ -52,7 +52,7 @@ impl Product {
     }
 }
 
-/// `TCB_VERSION` (AMD 56860, tables 3 and 4): one number for each part of the firmware, higher is newer.
+/// `TCB_VERSION` (AMD 56860, 2.2): one number for each part of the firmware, higher is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tcb {
     /// Boot loader of the secure processor's front end; Turin only.

@@ -1,4 +1,4 @@
-//! The certificates of the keys that sign reports (AMD 57230, 3): what stands in their extensions.
+//! The certificates of the keys that sign reports (AMD 57230): what stands in their extensions.
 
 use super::authentic::verifies;
 use super::report::Report;

@@ -152,14 +152,14 @@ fn vek(subject: &'static str, key: &EcdsaKeyPair, product: &str, tcb: [u8; 8]) -
     Certificate { subject, issuer: "SEV-Milan", serial: 0, spki: spki(key.public_key()), extensions, until: "310101000000Z" }
 }
 
-/// A revocation list of this authority over these serial numbers.
+/// A revocation list of this authority over these serial numbers; without an end where `until` is empty.
 pub(crate) fn crl(key: &RsaKeyPair, issuer: &str, number: Option<u8>, until: &str, revoked: &[u8]) -> Vec<u8> {
     let from = tlv(0x17, &[b"250101000000Z"]);
     let entries = revoked.iter().flat_map(|serial| sequence(&[&[2, 1, *serial], &from])).collect::<Vec<_>>();
     let entries = if revoked.is_empty() { Vec::new() } else { sequence(&[&entries]) };
     let number = number.map(|number| sequence(&[&tlv(6, &[&[0x55, 0x1d, 0x14]]), &tlv(4, &[&[2, 1, number]])])).unwrap_or_default();
     let extensions = if number.is_empty() { Vec::new() } else { tlv(0xa0, &[&sequence(&[&number])]) };
-    let until = tlv(0x17, &[until.as_bytes()]);
+    let until = if until.is_empty() { Vec::new() } else { tlv(0x17, &[until.as_bytes()]) };
     signed(key, &sequence(&[&[2, 1, 1], &pss(), &name(issuer), &from, &until, &entries, &extensions]))
 }
 

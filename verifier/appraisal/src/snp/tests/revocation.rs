@@ -31,14 +31,14 @@ fn facts_lists() -> &'static [Vec<u8>] {
 #[test]
 fn crl_stale() {
     refused_at("snp.crl", "yesterday's", run(&roots(), &[list(Some(9), "251231000000Z", &[])], false, &[]));
-    refused_at("snp.crl", "no end", run(&roots(), &[list(Some(9), "250101000000Z", &[])], true, &[]));
+    refused_at("snp.crl", "no end", run(&roots(), &[list(Some(9), "", &[])], true, &[]));
 }
 
 #[test]
 fn crl_missing() {
     refused_at("snp.crl", "demanded", run(&roots(), &[], true, &[]));
     let of_the_ask = crl(&authorities().ask, "SEV-Milan", Some(1), SOON, &[]);
-    refused_at("snp.crl", "the root's demanded", run(&roots(), &[of_the_ask.clone()], true, &[]));
+    refused_at("snp.crl", "the root's demanded", run(&roots(), std::slice::from_ref(&of_the_ask), true, &[]));
     assert!(run(&roots(), &[of_the_ask], false, &[]).0.is_ok());
     assert!(run(&roots(), &[], false, &[]).0.is_ok());
 }
