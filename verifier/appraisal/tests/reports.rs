@@ -5,6 +5,7 @@
 #[path = "reports/flips.rs"]
 mod flips;
 #[path = "vectors/manifest.rs"]
+#[allow(dead_code, reason = "each of two programs uses a part of it")]
 mod manifest;
 #[path = "reports/runner.rs"]
 mod runner;

@@ -23,9 +23,6 @@ static GIVEN_KEY: Rule = Rule {
     remedy: "Send the AK's public key or certificate of this VM: the one given is another's.",
 };
 
-/// Every rule of this room.
-pub(crate) static RULES: &[&Rule] = &[&GIVEN_KEY];
-
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
     let hcl = hcl(parts, findings);
     let alone = parts.only("runtime data", findings, |item| if let Item::RuntimeData(document) = item { Some(*document) } else { None });

@@ -20,9 +20,6 @@ static EK_CERTIFICATES: Rule = Rule {
     remedy: "Send the certificate with its own issuers only: one of the others leads to no root, or was altered.",
 };
 
-/// Every rule of this room.
-pub(crate) static RULES: &[&Rule] = &[&EK_USAGE, &EK_CHAIN, &EK_CERTIFICATES];
-
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
     let certificates = parts.certificates();
     let leaves = certificates.iter().filter(|one| !is_authority(one)).collect::<Vec<_>>();

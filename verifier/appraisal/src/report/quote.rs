@@ -5,8 +5,7 @@ mod log;
 mod rules;
 mod signed;
 
-pub(super) use rules::RULES;
-pub(super) use signed::{QuoteSignature, Signed};
+pub(super) use signed::Signed;
 
 use super::findings::Findings;
 use super::parts::{Item, Parts};

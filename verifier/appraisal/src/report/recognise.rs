@@ -260,6 +260,10 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     {
         return one(item);
     }
+    // Signatures are shorter than 256 bytes; what is longer was meant as one of these.
+    if bytes.starts_with(&[0x30, 0x82]) {
+        return Recognised::Malformed("a certificate, key or revocation list that does not parse".to_owned());
+    }
     // AMD 56860, table 23: the length with one of version and signature algorithm, or both where more follows, or what has to follow.
     if let Some((report, table)) = bytes.split_at_checked(0x4a0) {
         let ecdsa = word(0x34) == Some(1);

@@ -160,30 +160,30 @@ fn tell_collateral(genuine: &GenuineQuote, collateral: &Collateral, findings: &m
     let evaluation = Evaluation::of(genuine, collateral);
     let (module, qe) = (&evaluation.module, &evaluation.qe);
     let status = evaluation.status().map_or("NoMatchingLevel", |status| status.as_str());
-    let mut told = json!({
-        "fmspc_match": evaluation.fmspc_match,
-        "pceid_match": evaluation.pceid_match,
-        "module_id": module.id,
-        "module_mrsigner_ok": module.mrsigner_ok,
-        "module_attr_ok": module.attributes_ok,
-        "qe_misc_ok": qe.miscselect_ok,
-        "qe_attr_ok": qe.attributes_ok,
-        "qe_mrsigner_ok": qe.mrsigner_ok,
-        "qe_prodid_ok": qe.prodid_ok,
-        "tcb_status": status,
-    });
+    let mut told = Map::new();
+    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
+    tell("fmspc_match", evaluation.fmspc_match.into());
+    tell("pceid_match", evaluation.pceid_match.into());
+    tell("module_id", module.id.clone().into());
+    tell("module_mrsigner_ok", module.mrsigner_ok.into());
+    tell("module_attr_ok", module.attributes_ok.into());
+    tell("qe_misc_ok", qe.miscselect_ok.into());
+    tell("qe_attr_ok", qe.attributes_ok.into());
+    tell("qe_mrsigner_ok", qe.mrsigner_ok.into());
+    tell("qe_prodid_ok", qe.prodid_ok.into());
+    tell("tcb_status", status.into());
     if let Some(level) = &evaluation.platform {
-        told["platform_status"] = level.status.as_str().into();
-        told["tcb_date"] = level.date.clone().into();
-        told["advisories"] = level.advisories.clone().into();
+        tell("platform_status", level.status.as_str().into());
+        tell("tcb_date", level.date.clone().into());
+        tell("advisories", level.advisories.clone().into());
     }
     if let Some(level) = &module.level {
-        told["module_status"] = level.status.as_str().into();
-        told["module_advisories"] = level.advisories.clone().into();
+        tell("module_status", level.status.as_str().into());
+        tell("module_advisories", level.advisories.clone().into());
     }
     if let Some(level) = &qe.level {
-        told["qe_status"] = level.status.as_str().into();
-        told["qe_advisories"] = level.advisories.clone().into();
+        tell("qe_status", level.status.as_str().into());
+        tell("qe_advisories", level.advisories.clone().into());
     }
     findings.claim("tcb", told);
 }

@@ -4,6 +4,9 @@ use super::findings::{Finding, Malformed, Missing};
 use super::parts::{Item, Parts};
 use serde_json::{Map, Value};
 
+/// Whether a part is of some sort.
+type Wanted = fn(&Item<'_>) -> bool;
+
 /// What the files are evidence of, together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -52,7 +55,7 @@ impl Kind {
 
     /// The kind that the parts make up: what binds others comes before what it binds.
     pub(super) fn of(parts: &Parts<'_>) -> Option<Self> {
-        let has = |wanted: fn(&Item<'_>) -> bool| parts.items().any(wanted);
+        let has = |wanted: Wanted| parts.items().any(wanted);
         let azure = has(|item| matches!(item, Item::HclReport(_) | Item::RuntimeData(_)));
         let td = has(|item| matches!(item, Item::TdxQuote(_)));
         let attest = has(|item| matches!(item, Item::Attest(_)));
@@ -60,7 +63,7 @@ impl Kind {
         if azure || (td && attest) {
             return Some(Self::AzureVtpm);
         }
-        let kinds: [(fn(&Item<'_>) -> bool, Self); 11] = [
+        let kinds: [(Wanted, Self); 11] = [
             (|item| matches!(item, Item::Ccel(_) | Item::CcelTable(_)), Self::Ccel),
             (|item| matches!(item, Item::TdxQuote(_)), Self::TdxQuote),
             (|item| matches!(item, Item::NitroDocument(_)), Self::Nitro),

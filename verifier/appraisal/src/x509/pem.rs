@@ -27,8 +27,10 @@ pub fn blocks(text: &str) -> Result<Vec<(&str, Vec<u8>)>, PemError> {
     };
     begun
         .map(|block| {
-            let (block, _) = block.split_once("-----END ").ok_or(PemError::NoEnd)?;
+            let (block, end) = block.split_once("-----END ").ok_or(PemError::NoEnd)?;
             let (label, body) = block.split_once("-----").ok_or(PemError::NoEnd)?;
+            let ends = end.strip_prefix(label).is_some_and(|end| end.starts_with("-----"));
+            podseal_protocol::require(ends, PemError::NoEnd)?;
             Ok((label, decode(body)?))
         })
         .collect()

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use super::pem::{self, PemError};
 use super::{EvidenceKind, Roots};
 
 /// A shipped file that does not parse would silently be no root.
@@ -8,6 +9,15 @@ fn shipped_roots_are_all_there() {
     let roots = Roots::shipped();
     let count = |kind| roots.for_kind(kind).count();
     assert_eq!((count(EvidenceKind::Snp), count(EvidenceKind::Tdx), count(EvidenceKind::Nitro), count(EvidenceKind::Tpm)), (3, 1, 1, 25));
+}
+
+#[test]
+fn pem_ends_as_it_begins() {
+    let block = |end: &str| format!("text\n-----BEGIN X-----\nAAEC\n-----END {end}-----\n");
+    assert_eq!(pem::blocks(&block("X")), Ok(vec![("X", vec![0, 1, 2])]));
+    assert_eq!(pem::blocks(&block("Y")), Err(PemError::NoEnd));
+    assert_eq!(pem::blocks("-----BEGIN X-----\nAAEC"), Err(PemError::NoEnd));
+    assert_eq!(pem::blocks(&block("X").replace("AAEC", "AAE")), Err(PemError::Base64));
 }
 
 mod kept_paths {

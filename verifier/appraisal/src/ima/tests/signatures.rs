@@ -53,6 +53,22 @@ fn rsa_and_secp256k1() {
 }
 
 #[test]
+fn bad_signature_of_a_file() {
+    let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let mut signature = vec![0; 256];
+    rsa.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), CONTENTS, &mut signature).unwrap();
+    let spki: PublicKeyX509Der<'_> = rsa.public_key().as_der().unwrap();
+    let keyring = keyring(&[(1, spki.as_ref())]);
+    let failed = |digest: &Digest| {
+        let bytes = binary(&[signed("/usr/bin/dd", &digest.0, &header(2, 4, 1, &signature))]);
+        let survey = Survey::of(List::Binary(&bytes), &[], &keyring, |_, _| {}).unwrap();
+        appraise(&[], |checks| appraise_survey(&survey, checks).then_some(())).1
+    };
+    assert_eq!(failed(&Digest::of(CONTENTS)), [""; 0]);
+    assert_eq!(failed(&Digest::of(b"dd 9.2")), ["ima.file_signature"]);
+}
+
+#[test]
 fn keyrings() {
     let parse = |text: &str| Keyring::parse(text.as_bytes());
     assert!(parse(r#"{"pubkeys": [], "keyids": []}"#).is_ok());

@@ -1,7 +1,6 @@
 //! The rules of quotes in reports. Those that every quote owes stand in `tpm::quote` and `tpm::ak`.
 
 use crate::check::Rule;
-use crate::tpm::{ak, quote};
 
 /// The bare key, the public area and the certificate that came along name one key.
 pub(super) static QUOTE_ONE_KEY: Rule = Rule {
@@ -39,22 +38,3 @@ pub(super) static QUOTE_MEASURED: Rule = Rule {
     spec: "TCG PC Client PFP 1.06, 3.3.4",
     remedy: "Quote a machine that measures its boot: every quoted register is as it was after a reset.",
 };
-
-/// Every rule of this room.
-pub(crate) static RULES: &[&Rule] = &[
-    &quote::QUOTE_SIGNATURE,
-    &quote::QUOTE_QUALIFYING_DATA,
-    &quote::QUOTE_PCR_DIGEST,
-    &QUOTE_ONE_KEY,
-    &QUOTE_AK_CERTIFICATE,
-    &QUOTE_AK_CREATION,
-    &QUOTE_HASH,
-    &QUOTE_FRESHNESS,
-    &QUOTE_MEASURED,
-    &ak::AK_RESTRICTED,
-    &ak::AK_SIGN,
-    &ak::AK_NOT_DECRYPT,
-    &ak::AK_FIXED_TPM,
-    &ak::AK_FIXED_PARENT,
-    &ak::AK_SENSITIVE_DATA_ORIGIN,
-];
