@@ -44,13 +44,13 @@ pub static TCB_OUT_OF_DATE: Rule = Rule {
 /// Nobody distrusts this kind of machine.
 pub static GENERATION_DISTRUSTED: Rule = Rule {
     name: "tdx.generation_distrusted",
-    spec: "docs/CONFIGURATION.md, distrust",
+    spec: "docs/AUDITING.md, default policy",
     remedy: "Move the workload to another kind of machine: the operator distrusts this one.",
 };
 /// Nobody distrusts this machine.
 pub static CHIP_DISTRUSTED: Rule = Rule {
     name: "tdx.chip_distrusted",
-    spec: "docs/CONFIGURATION.md, distrust",
+    spec: "docs/AUDITING.md, default policy",
     remedy: "Move the workload to another machine: the operator distrusts this one.",
 };
 

@@ -28,11 +28,11 @@ fn read(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Name of each `pub static …: Rule` and the identifier of the static.
+/// Name of each `static …: Rule` and its identifier.
 fn rules() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (path, text) in read("src") {
-        for declaration in text.split("pub static ").skip(1) {
+        for declaration in text.split("static ").skip(1) {
             let Some((identifier, rest)) = declaration.split_once(": Rule =") else { continue };
             if identifier.contains(char::is_whitespace) {
                 continue;
