@@ -161,7 +161,9 @@ fn every_top_level_key_is_documented() {
     let raw = document("verifier/service/src/config/raw.rs");
     let fields = raw.lines().filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(':')).map(|(name, _)| name);
     let keys: Vec<&str> = fields.filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')).collect();
-    let is_there = |key: &str| [format!("`{key}`"), format!(".{key}`"), format!("`{key}."), format!(".{key}.")].iter().any(|form| operating.contains(form));
+    let is_there = |key: &str| {
+        [format!("`{key}`"), format!(".{key}`"), format!("`{key}."), format!(".{key}.")].iter().any(|form| operating.contains(form))
+    };
     let missing: Vec<_> = keys.iter().filter(|key| !is_there(key)).collect();
     assert!(keys.len() > 12 && missing.is_empty(), "{OPERATING} says nothing about {missing:?} of {keys:?}");
 }

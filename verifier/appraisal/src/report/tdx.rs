@@ -9,8 +9,9 @@ use crate::tdx::{
     Collateral, CollateralError, CollateralEvidence, Evaluation, Floors, GenuineQuote, Pck, Policy, Quote, SignedJson, TdReport,
     TdxEvidence, TdxFacts, appraise as appraise_tcb, appraise_certificates, appraise_policy, appraise_quote, pck_certificate,
 };
-use crate::x509::{Crl, Roots};
+use crate::x509::Crl;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use x509_parser::prelude::X509Certificate;
 
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
@@ -37,45 +38,38 @@ pub(super) fn appraise_parts(
     settings: &Settings<'_>,
     findings: &mut Findings,
 ) -> Option<TdxFacts> {
-    let mut beside = parts.certificates();
-    beside.retain(|certificate| !other(certificate));
+    let [tcb_info, qe_identity] = answers(parts, findings);
+    let beside = parts.certificates();
     let evidence = TdxEvidence { quote, certificates: &beside, report_data };
-    if pck_certificate(&quote.chain(), &beside).is_none() {
+    let chain = quote.chain();
+    if pck_certificate(&chain, &beside).is_none() {
         findings.missing("pck_chain", "the PCK certificate of the platform with its chain: who vouches for the quoting enclave");
     }
     let genuine = appraise_quote(&evidence, settings.roots, settings.now, &mut findings.authenticity)?;
     let (name, kind) = genuine.anchor();
     findings.anchor(format!("{name} ({})", kind.as_str()));
     let belong = appraise_certificates(&evidence, &genuine, &mut findings.authenticity);
-    let collateral = collateral(parts, &genuine, &[beside, quote.chain()].concat(), settings, findings)?;
+    let (lists, certificates) = (parts.crls(), [beside.as_slice(), &chain].concat());
+    let crls = lists.iter().filter_map(|der| Crl::parse(der).ok()).collect::<Vec<_>>();
+    let collateral = CollateralEvidence { tcb_info, qe_identity, certificates: &certificates, crls: &crls };
+    for part in collateral.missing(&genuine) {
+        findings.missing(part.as_str(), part.why());
+    }
+    let collateral = Collateral::verify(&collateral, &genuine, settings.roots, settings.now, &mut findings.authenticity)?;
     tell_collateral(&genuine, &collateral, findings);
     let facts = appraise_tcb(&genuine, &collateral, &Floors::default(), settings.now, &mut findings.authenticity)?;
     appraise_policy(&facts, &Policy::SHIPPED, &mut findings.policy);
     Some(facts).filter(|_| belong)
 }
 
-fn collateral(
-    parts: &Parts<'_>,
-    genuine: &GenuineQuote,
-    certificates: &[X509Certificate<'_>],
-    settings: &Settings<'_>,
-    findings: &mut Findings,
-) -> Option<Collateral> {
+/// TCB info and the QE identity, neither verified.
+fn answers<'a>(parts: &Parts<'a>, findings: &mut Findings) -> [Option<SignedJson<'a>>; 2] {
     let info = parts.only("TCB info", findings, |item| if let Item::TcbInfo(json) = item { Some(*json) } else { None });
     let identity = parts.only("QE identity", findings, |item| if let Item::QeIdentity(json) = item { Some(*json) } else { None });
-    let lists = parts.crls();
-    let crls = lists.iter().filter_map(|der| Crl::parse(der).ok()).collect::<Vec<_>>();
-    let evidence = CollateralEvidence {
-        tcb_info: info.and_then(|(file, json)| read(file, SignedJson::tcb_info(json), findings)),
-        qe_identity: identity.and_then(|(file, json)| read(file, SignedJson::qe_identity(json), findings)),
-        certificates,
-        crls: &crls,
-    };
-    for part in evidence.missing(genuine) {
-        findings.missing(part.as_str(), part.why());
-    }
-    let roots: &Roots = settings.roots;
-    Collateral::verify(&evidence, genuine, roots, settings.now, &mut findings.authenticity)
+    [
+        info.and_then(|(file, json)| read(file, SignedJson::tcb_info(json), findings)),
+        identity.and_then(|(file, json)| read(file, SignedJson::qe_identity(json), findings)),
+    ]
 }
 
 fn read<'a>(file: &str, json: Result<SignedJson<'a>, CollateralError>, findings: &mut Findings) -> Option<SignedJson<'a>> {
@@ -160,30 +154,30 @@ fn tell_collateral(genuine: &GenuineQuote, collateral: &Collateral, findings: &m
     let evaluation = Evaluation::of(genuine, collateral);
     let (module, qe) = (&evaluation.module, &evaluation.qe);
     let status = evaluation.status().map_or("NoMatchingLevel", |status| status.as_str());
-    let mut told = Map::new();
-    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
-    tell("fmspc_match", evaluation.fmspc_match.into());
-    tell("pceid_match", evaluation.pceid_match.into());
-    tell("module_id", module.id.clone().into());
-    tell("module_mrsigner_ok", module.mrsigner_ok.into());
-    tell("module_attr_ok", module.attributes_ok.into());
-    tell("qe_misc_ok", qe.miscselect_ok.into());
-    tell("qe_attr_ok", qe.attributes_ok.into());
-    tell("qe_mrsigner_ok", qe.mrsigner_ok.into());
-    tell("qe_prodid_ok", qe.prodid_ok.into());
-    tell("tcb_status", status.into());
+    let mut told = BTreeMap::<&str, Value>::from([
+        ("fmspc_match", evaluation.fmspc_match.into()),
+        ("pceid_match", evaluation.pceid_match.into()),
+        ("module_id", module.id.as_str().into()),
+        ("module_mrsigner_ok", module.mrsigner_ok.into()),
+        ("module_attr_ok", module.attributes_ok.into()),
+        ("qe_misc_ok", qe.miscselect_ok.into()),
+        ("qe_attr_ok", qe.attributes_ok.into()),
+        ("qe_mrsigner_ok", qe.mrsigner_ok.into()),
+        ("qe_prodid_ok", qe.prodid_ok.into()),
+        ("tcb_status", status.into()),
+    ]);
     if let Some(level) = &evaluation.platform {
-        tell("platform_status", level.status.as_str().into());
-        tell("tcb_date", level.date.clone().into());
-        tell("advisories", level.advisories.clone().into());
+        told.insert("platform_status", level.status.as_str().into());
+        told.insert("tcb_date", level.date.as_str().into());
+        told.insert("advisories", level.advisories.clone().into());
     }
     if let Some(level) = &module.level {
-        tell("module_status", level.status.as_str().into());
-        tell("module_advisories", level.advisories.clone().into());
+        told.insert("module_status", level.status.as_str().into());
+        told.insert("module_advisories", level.advisories.clone().into());
     }
     if let Some(level) = &qe.level {
-        tell("qe_status", level.status.as_str().into());
-        tell("qe_advisories", level.advisories.clone().into());
+        told.insert("qe_status", level.status.as_str().into());
+        told.insert("qe_advisories", level.advisories.clone().into());
     }
-    findings.claim("tcb", told);
+    findings.claim("tcb", json!(told));
 }
