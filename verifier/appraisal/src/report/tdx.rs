@@ -39,7 +39,8 @@ pub(super) fn appraise_parts(
     findings: &mut Findings,
 ) -> Option<TdxFacts> {
     let [tcb_info, qe_identity] = answers(parts, findings);
-    let beside = parts.certificates();
+    let mut beside = parts.certificates();
+    beside.retain(|certificate| !other(certificate));
     let evidence = TdxEvidence { quote, certificates: &beside, report_data };
     let chain = quote.chain();
     if pck_certificate(&chain, &beside).is_none() {
