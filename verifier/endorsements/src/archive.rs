@@ -125,8 +125,8 @@ pub fn import(
 
 /// Every entry, by its name.
 fn read(archive: impl Read, most: u64) -> Result<BTreeMap<String, Found>, ArchiveError> {
-    // Each entry has a head, its name once more, and filling, besides what will be in the folder.
-    let mut archive = tar::Archive::new(archive.take(most.saturating_mul(2)));
+    // Each entry has a head, its name once more, and filling, besides what will be in the folder; an archive has an end.
+    let mut archive = tar::Archive::new(archive.take(most.saturating_mul(2).saturating_add(1 << 20)));
     let (mut entries, mut total) = (BTreeMap::new(), 0_u64);
     for entry in archive.entries()? {
         let mut entry = entry?;

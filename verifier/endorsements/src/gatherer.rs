@@ -276,6 +276,6 @@ impl Inner {
 
     /// Whether no newer one is looked for yet.
     fn is_fresh(&self, found: &Found, now: u64) -> bool {
-        found.age(now) <= self.ages.of(found.endorsed.endorsement.kind()) / 2
+        found.age(now) < self.ages.of(found.endorsed.endorsement.kind()) / 2
     }
 }

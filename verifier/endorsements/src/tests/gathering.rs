@@ -86,13 +86,13 @@ async fn what_is_there_is_used_until_its_age_and_renewed_before() {
     let places = vec![place(ServiceKind::CrlSite, &server.url(""))];
     let gatherer_one = gatherer(folder.path(), places.clone());
     assert_eq!(ask(&gatherer_one, &endorsement, NOW).await, Ok(5.into()));
-    assert_eq!(ask(&gatherer_one, &endorsement, NOW + DAY).await, Ok(5.into()));
+    assert_eq!(ask(&gatherer_one, &endorsement, NOW + DAY - 1).await, Ok(5.into()));
     // Another process, the same folder.
     let gatherer = gatherer(folder.path(), places);
-    assert_eq!(ask(&gatherer, &endorsement, NOW + DAY).await, Ok(5.into()));
+    assert_eq!(ask(&gatherer, &endorsement, NOW + DAY - 1).await, Ok(5.into()));
     assert_eq!(server.asked("/a.crl"), 1);
     number.store(0, Ordering::SeqCst);
-    assert_eq!(ask(&gatherer, &endorsement, NOW + DAY + 1).await, Ok(5.into()));
+    assert_eq!(ask(&gatherer, &endorsement, NOW + DAY).await, Ok(5.into()));
     assert_eq!(server.asked("/a.crl"), 2);
     assert_eq!(ask(&gatherer, &endorsement, NOW + 2 * DAY).await, Ok(5.into()));
     let late = ask(&gatherer, &endorsement, NOW + 2 * DAY + 1).await.unwrap_err();

@@ -127,13 +127,20 @@ fn no_administrator_is_refused() {
 
 #[test]
 fn unknown_config_key_refused() {
-    for more in ["[limits]\nrequest_secnods = 3\n", "[telemetry]\nlevel = \"info\"\n"] {
+    for more in ["[limits]\nrequest_secnods = 3\n", "[telemetry]\nlevel = \"info\"\n", "[endorsements]\ncrl_day = 3\n"] {
         refused(&Installation::new(more), &["unknown field", "docs/OPERATING.md"]);
     }
     let installation = Installation::new("");
     let text = fs::read_to_string(installation.config()).unwrap();
     fs::write(installation.config(), format!("listne = \"x\"\n{text}")).unwrap();
     refused(&installation, &["unknown field `listne`"]);
+}
+
+#[test]
+fn endorsements_come_from_where_the_configuration_says() {
+    let service = "[[endorsements.service]]\nkind = \"azure-thim\"\nurl = \"http://169.254.169.254\"\nplain_http = true\n";
+    // Without TLS no roots are needed.
+    holds(&Installation::new(&format!("[endorsements]\ndirectory = \"kept\"\ntls_roots = \"missing\"\n{service}")));
 }
 
 #[test]
@@ -146,6 +153,17 @@ fn values_outside_their_bounds_are_refused() {
         ("[[ek_root]]\nname = \"r\"\nfile = \"root.pem\"\nkind = \"prod\"\n", "\"production\" or \"test\""),
         ("[[ek_root]]\nname = \"r\"\nfile = \"missing.pem\"\nkind = \"test\"\n", "missing.pem"),
         ("[[ek_root]]\nname = \"r\"\nfile = \"kek\"\nkind = \"test\"\n", "found 0 certificates"),
+        ("[endorsements]\ncrl_days = 0\n", "endorsements.crl_days: found \"0\", wanted 1 to 3660"),
+        ("[endorsements]\ntotal_seconds = 301\n", "endorsements.total_seconds: found \"301\""),
+        (
+            "[[endorsements.service]]\nkind = \"amd\"\nurl = \"https://kds.example\"\n",
+            "endorsements.service.kind: found \"amd\", wanted amd-kds",
+        ),
+        ("[[endorsements.service]]\nkind = \"amd-kds\"\nurl = \"http://kds.example\"\n", "plain_http = true"),
+        (
+            "[endorsements]\ntls_roots = \"kek\"\n[[endorsements.service]]\nkind = \"crl\"\nurl = \"https://c.example\"\n",
+            "endorsements.tls_roots",
+        ),
     ] {
         let installation = Installation::new(more);
         fs::write(installation.path("root.pem"), root.cert.pem()).unwrap();
