@@ -14,12 +14,15 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let records: Vec<_> = read.map(|(record, _)| record.encode(register)).collect();
         let whole = records.concat();
         assert!(bytes.starts_with(&whole));
-        let piece = |from, records| Piece { register, from, records };
-        if let Ok(state) = replay(None, piece(0, &whole), &limits) {
+        let replayed = |state: Option<&PodLogState>, from: usize, records: &[Vec<u8>]| {
+            let from = from as u64;
+            replay(state, Piece { register, from, records: &records.concat() }, &limits)
+        };
+        if let Ok(state) = replayed(None, 0, &records) {
             assert_eq!(PodLogState::decode(&state.encode(), &limits).as_ref(), Ok(&state));
             let half = records.len().div_ceil(2);
-            let first = replay(None, piece(0, &records[..half].concat()), &limits).expect("a part of what can be replayed");
-            assert_eq!(replay(Some(&first), piece(half as u64, &records[half..].concat()), &limits), Ok(state));
+            let first = replayed(None, 0, &records[..half]).expect("a part of what can be replayed");
+            assert_eq!(replayed(Some(&first), half, &records[half..]), Ok(state));
         }
     }
 });

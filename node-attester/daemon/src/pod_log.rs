@@ -51,22 +51,8 @@ pub enum PodLogError {
         problem: String,
     },
     /// Log and register do not agree: one of them was changed by somebody else.
-    #[error(
-        "pod log: {path}: its {records} records come to {wanted} in {register}, found {found}: something else extended the register, or the file was \
-         changed; find out what did (podseal node show names the decision), then: systemctl reboot. Nothing else makes them agree again"
-    )]
-    Disagrees {
-        /// The log's file.
-        path: PathBuf,
-        /// How many records it has.
-        records: u64,
-        /// The register that the log is kept in.
-        register: Register,
-        /// What it holds.
-        found: BankDigest,
-        /// What it would hold after the log's records.
-        wanted: BankDigest,
-    },
+    #[error(transparent)]
+    Disagrees(Box<Disagreement>),
     /// More has to be sent than is taken.
     #[error("pod log: {found} bytes of records have to be sent, at most {most} are taken: reboot the node, which begins a new log")]
     TooLong {
@@ -78,4 +64,23 @@ pub enum PodLogError {
     /// No log is kept.
     #[error("pod log: none is kept: name pod_log.file")]
     NotKept,
+}
+
+/// What a log comes to, and what its register holds instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "pod log: {path}: its {records} records come to {wanted} in {register}, found {found}: something else extended the register, or the file was \
+     changed; find out what did (podseal node show names the decision), then: systemctl reboot. Nothing else makes them agree again"
+)]
+pub struct Disagreement {
+    /// The log's file.
+    pub path: PathBuf,
+    /// How many records it has.
+    pub records: u64,
+    /// The register that it is kept in.
+    pub register: Register,
+    /// What that holds.
+    pub found: BankDigest,
+    /// What it would hold after the log's records.
+    pub wanted: BankDigest,
 }

@@ -9,7 +9,7 @@ use podseal_protocol::{
     frame::{WorkloadReply, WorkloadRequest},
     join::{Activation, ActivationReply, Join, JoinReply, activation_secret},
     key::{KeyStatement, KeyUse, PublicKey, SecretKey},
-    pod_log::{Event, REGISTER, Record, Register, Started},
+    pod_log::{Event, REGISTER, Record, Register, Standing, Started},
     seal::{SecretFile, delivery_info, encode_secrets, seal},
 };
 use zeroize::Zeroizing;
@@ -156,6 +156,15 @@ pub(crate) fn pod_log() -> (Vec<u8>, PodLogHead) {
     let records: Vec<Record> = (0..).zip(events()).map(|(number, event)| Record { number, event }).collect();
     let head = records.iter().fold(PodLogHead::NONE, |head, record| head.and(&record.digest()));
     (records.iter().flat_map(|record| record.encode(Register::TPM)).collect(), head)
+}
+
+/// The first record and one more of a log that a TD keeps, and where they end.
+pub(crate) fn pod_log_of_td() -> (Vec<u8>, Standing) {
+    let register = Bank::Sha384.zero();
+    let began = Event::Began { boot_id: evidence().boot_id, register, exceptions: Vec::new() };
+    let records = [Record { number: 0, event: began }, Record { number: 1, event: Event::Interrupted }];
+    let standing = records.iter().fold(Standing::begin(register), |standing, record| standing.and(&record.digests(Bank::Sha384)));
+    (records.iter().flat_map(|record| record.encode(Register::Rtmr)).collect(), standing)
 }
 
 /// Evidence of a node that keeps a pod log, of which everything is sent.

@@ -151,6 +151,10 @@ fn events() -> Vec<Event> {
     std::iter::once(began).chain(happened).take(RECORDS).collect()
 }
 
+fn piece(from: u64, records: &[u8]) -> Piece<'_> {
+    Piece { register: Register::TPM, from, records }
+}
+
 /// The replay of a log of a node that has been up for long, beside the SHA-256 of the same bytes, which no replay can leave out.
 fn pod_log() {
     let events = events();
@@ -159,7 +163,6 @@ fn pod_log() {
     let limits = Limits::DEFAULT;
     assert!(whole.len() <= limits.pod_log, "{} bytes do not fit into one part", whole.len());
     let from = u64::try_from(RECORDS - NEW).unwrap();
-    let piece = |from, records| Piece { register: Register::TPM, from, records };
     let old = records[..RECORDS - NEW].concat();
     let kept = replay(None, piece(0, &old), &limits).unwrap();
     let at_once = || replay(None, piece(0, black_box(&whole)), &limits).unwrap();

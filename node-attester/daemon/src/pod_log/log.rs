@@ -14,7 +14,7 @@ use podseal_protocol::{
 };
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::{PodLogError, Table};
+use super::{Disagreement, PodLogError, Table};
 use crate::{
     hardening::Exceptions,
     owner::{Collector, TpmError},
@@ -167,14 +167,14 @@ impl Log {
 
     /// Whether nothing is known that speaks against it.
     pub(crate) fn sound(&self) -> Result<(), PodLogError> {
-        let disagrees = |found| PodLogError::Disagrees {
+        let disagreement = |found| Disagreement {
             path: self.path.clone(),
             records: self.head().length,
             register: self.register,
             found,
             wanted: self.standing.register(),
         };
-        self.disagreement.map_or(Ok(()), |found| Err(disagrees(found)))
+        self.disagreement.map_or(Ok(()), |found| Err(PodLogError::Disagrees(Box::new(disagreement(found)))))
     }
 
     /// Writes a record, and extends it. Once it is in the file this succeeds: what the TPM did not take is extended before anything else is.

@@ -11,7 +11,7 @@ use std::{
 use podseal_node_attester::{
     hardening::Exception,
     owner::{Collected, Owner, OwnerConfig, PodLogFiles, TpmError},
-    pod_log::{PodLogError, Table},
+    pod_log::{Disagreement, PodLogError, Table},
 };
 use podseal_protocol::{
     BankDigest, Digest, Limits,
@@ -176,8 +176,9 @@ async fn agrees(owner: &Owner, file: &Path) {
 
 fn disagrees(result: Result<Table, TpmError>) -> (BankDigest, BankDigest) {
     match result {
-        Err(TpmError::PodLog(error @ PodLogError::Disagrees { found, wanted, .. })) => {
-            let said = error.to_string();
+        Err(TpmError::PodLog(PodLogError::Disagrees(disagreement))) => {
+            let said = disagreement.to_string();
+            let Disagreement { found, wanted, .. } = *disagreement;
             assert!(said.contains("PCR 13") && said.contains(&found.to_string()) && said.contains(&wanted.to_string()), "{said}");
             assert!(said.contains("reboot"), "{said}");
             (found, wanted)
