@@ -10,16 +10,12 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement reads the clock and writes files")]
 #![allow(dead_code, unused_imports, reason = "the tests use more of the world than the measurement does")]
 
+#[path = "evidence/samples.rs"]
+mod samples;
 #[path = "../tests/exchange/world.rs"]
 mod world;
 
-use std::{
-    fmt::Write as _,
-    hint::black_box,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{hint::black_box, process::ExitCode};
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use podseal_appraisal::{
@@ -33,6 +29,7 @@ use podseal_protocol::{
     exchange::Exchange,
     pod_log::{Event, Record, Register},
 };
+use samples::{Samples, folder, nanoseconds, word};
 use world::{AKS, NOW, Prepared, RSA, World, modulus, started};
 
 const GATE: f64 = 3.0;
@@ -49,12 +46,6 @@ struct Signature {
     key: ParsedPublicKey,
     message: Vec<u8>,
     signature: Vec<u8>,
-}
-
-/// One kind of sample after the other, in nanoseconds.
-struct Samples {
-    names: [&'static str; 4],
-    rows: Vec<[u64; 4]>,
 }
 
 fn rsa(modulus: &[u8]) -> ParsedPublicKey {
@@ -77,13 +68,7 @@ fn signatures(exchange: &[u8]) -> Vec<Signature> {
     all
 }
 
-fn nanoseconds(work: impl FnOnce()) -> u64 {
-    let start = Instant::now();
-    work();
-    u64::try_from(start.elapsed().as_nanos()).unwrap()
-}
-
-fn measure(prepared: &Prepared, exchange: &[u8], replayed: &ReplayedLog, leaves: usize) -> Samples {
+fn measure(prepared: &Prepared, exchange: &[u8], replayed: &ReplayedLog, leaves: usize) -> Samples<4> {
     let signatures = signatures(exchange);
     assert_eq!(signatures.len(), 1 + leaves, "one quote, and a token for each leaf");
     let mut rows = Vec::with_capacity(SAMPLES);
@@ -106,34 +91,6 @@ fn measure(prepared: &Prepared, exchange: &[u8], replayed: &ReplayedLog, leaves:
         }
     }
     Samples { names: ["signatures", "appraised", "decided", "appraised-cold"], rows }
-}
-
-impl Samples {
-    fn percentile(&self, column: usize, percent: usize) -> u64 {
-        let mut sorted: Vec<u64> = self.rows.iter().map(|row| row[column]).collect();
-        sorted.sort_unstable();
-        sorted[(sorted.len() - 1) * percent / 100]
-    }
-
-    fn ratio(&self, percent: usize) -> f64 {
-        self.percentile(1, percent) as f64 / self.percentile(0, percent) as f64
-    }
-
-    fn save(&self, path: &Path) {
-        let mut text = format!("{}\n", self.names.join(","));
-        for row in &self.rows {
-            writeln!(text, "{}", row.map(|value| value.to_string()).join(",")).unwrap();
-        }
-        std::fs::write(path, text).unwrap();
-    }
-}
-
-/// `target/bench`, wherever cargo keeps it: the program lies in `target/PROFILE/deps`.
-fn folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap();
-    let folder = program.ancestors().nth(3).unwrap().join("bench");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// Starts and ends of containers, of which a hundred run at a time.
@@ -200,17 +157,11 @@ fn main() -> ExitCode {
         let samples = measure(&prepared, &exchange, &replayed, leaves);
         samples.save(&folder().join(format!("appraise-{leaves}.csv")));
         for (column, name) in samples.names.iter().enumerate() {
-            let micro = |percent| samples.percentile(column, percent) as f64 / 1_000.0;
+            let micro = |percent| samples.micro(column, percent);
             println!("{leaves:>6} | {name:<15} | {:>9.1} | {:>9.1}", micro(50), micro(99));
         }
         let ratio = samples.ratio(50);
-        let word = if ratio > GATE {
-            "ABOVE THE GATE"
-        } else if ratio > AIM {
-            "within the gate"
-        } else {
-            "within the aim"
-        };
+        let word = word(ratio, GATE, AIM);
         println!("{leaves:>6} | {:<15} | {ratio:>9.2} | {:>9.2} | {word}: gate {GATE}, aim {AIM}", "ratio", samples.ratio(99));
         held &= ratio <= GATE;
     }

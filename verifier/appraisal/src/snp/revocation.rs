@@ -55,7 +55,7 @@ pub(super) fn appraise(chain: &Chain<'_, '_>, trust: &Trust<'_>, checks: &mut Ch
         return Some(Vec::new());
     }
     checks.also_owing(&REVOCATION_RULES);
-    let lists = revocation.lists.iter().map(|der| verified(der, chain, trust.now)).collect::<Result<Vec<_>, _>>();
+    let lists = revocation.lists.iter().map(|der| verified(der, chain, trust)).collect::<Result<Vec<_>, _>>();
     let root = chain.path.anchor.key;
     let found = match &lists {
         Err(error) => error.clone(),
@@ -98,10 +98,10 @@ impl Verified<'_> {
 }
 
 /// The list, if a certificate on the way, or the root itself, signed it and it is current.
-fn verified<'l>(der: &'l [u8], chain: &Chain<'_, '_>, now: u64) -> Result<Verified<'l>, String> {
+fn verified<'l>(der: &'l [u8], chain: &Chain<'_, '_>, trust: &Trust<'_>) -> Result<Verified<'l>, String> {
     let crl = Crl::parse(der).map_err(|error| error.to_string())?;
     let mut authorities = chain.issuers().map(Issuer::from).chain(chain.path.anchor.issuer());
     let authority = authorities.find(|authority| crl.is_of(*authority)).ok_or("a list of nobody on the way to the root")?;
-    crl.verify(authority, now).map_err(|error| error.to_string())?;
+    trust.roots.verify_list(&crl, authority, trust.now).map_err(|error| error.to_string())?;
     Ok(Verified { authority: Digest::of(authority.key), crl })
 }

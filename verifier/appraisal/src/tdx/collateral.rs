@@ -1,7 +1,7 @@
 //! Collateral: what Intel says about platforms, signed by Intel, with the lists of what it withdrew.
 //!
-//! [`Collateral`] depends on no clock and on no quote but for its authorities, so it can be kept by the digest of its bytes and serve every
-//! quote of the same kind of machine; [`super::appraise`] asks each time whether it is still in force.
+//! [`Collateral`] depends on no quote but for its authorities, so it can be kept by the digest of its bytes and serve every quote of the same
+//! kind of machine ([`super::KeptCollateral`]); [`super::appraise`] asks each time whether it is still in force.
 
 use super::genuine::{GenuineQuote, PROFILE, verifies};
 use super::pck::{Authority, has_extension, serial};
@@ -91,6 +91,8 @@ pub struct Collateral {
     pub(super) root_ca_crl: Revoked,
     /// Serial numbers of the TCB signing certificates.
     pub(super) signers: Vec<Vec<u8>>,
+    /// When these are valid, and all above them that came along.
+    pub(super) signers_valid: Window,
     pub(super) issuer: Authority,
     pub(super) root: Authority,
 }
@@ -122,7 +124,7 @@ impl Collateral {
     pub fn verify(evidence: &CollateralEvidence<'_>, quote: &GenuineQuote, roots: &Roots, now: u64, checks: &mut Checks) -> Option<Self> {
         let pck_crl = revoked(&PCK_CRL, evidence.crls, &quote.issuer, checks);
         let root_ca_crl = revoked(&ROOT_CA_CRL, evidence.crls, &quote.root, checks);
-        let signers = signers(evidence, quote, roots, now, checks)?;
+        let (signers, signers_valid) = signers(evidence, quote, roots, now, checks)?;
         let tcb_info = evidence.tcb_info.and_then(|json| {
             verified(&json, &signers, "TCB info", &TCB_INFO_SIGNATURE, checks)?;
             read(TcbInfo::parse(json.bytes), "TCB info of version 3 for TDX", &TCB_INFO_FORM, checks)
@@ -137,6 +139,7 @@ impl Collateral {
             pck_crl: pck_crl?,
             root_ca_crl: root_ca_crl?,
             signers: signers.iter().map(|signer| serial(signer)).collect(),
+            signers_valid,
             issuer: quote.issuer.clone(),
             root: quote.root.clone(),
         })
@@ -183,9 +186,9 @@ fn signers<'a>(
     roots: &Roots,
     now: u64,
     checks: &mut Checks,
-) -> Option<Vec<&'a X509Certificate<'a>>> {
+) -> Option<(Vec<&'a X509Certificate<'a>>, Window)> {
     let anchors = roots.for_kind(EvidenceKind::Tdx).filter(|anchor| anchor.key == quote.anchor_key);
-    let mut signers = Vec::new();
+    let (mut signers, mut valid) = (Vec::new(), Window { from: 0, until: u64::MAX });
     let mut found = None;
     for candidate in evidence.candidates() {
         let others = evidence.certificates.iter().filter(|other| *other != candidate).cloned().collect::<Vec<_>>();
@@ -193,7 +196,11 @@ fn signers<'a>(
             Ok(path) => {
                 let issuer = path.issuers.first().and_then(|place| others.get(*place)).map_or(quote.root.issuer(), Issuer::from);
                 match issuer == quote.root.issuer() {
-                    true => signers.push(candidate),
+                    true => {
+                        let (from, until) = path.valid(candidate, &others).into_inner();
+                        valid = valid.and(Window { from, until });
+                        signers.push(candidate);
+                    }
                     false => found = Some(format!("{}, which another authority issued", candidate.subject())),
                 }
             }
@@ -205,7 +212,7 @@ fn signers<'a>(
         None => found?,
     };
     let expected = format!("a certificate that {} issued itself", quote.anchor.0);
-    checks.record(&TCB_SIGNER, !signers.is_empty(), expected, found).then_some(signers)
+    checks.record(&TCB_SIGNER, !signers.is_empty(), expected, found).then_some((signers, valid))
 }
 
 fn verified(

@@ -10,7 +10,7 @@ use super::td_report::TdReport;
 use crate::check::Checks;
 use crate::claims::RootKind;
 use crate::hex::encode as hex;
-use crate::x509::{EvidenceKind, Issuer, Path, Profile, Roots, find_path, is_signed};
+use crate::x509::{EvidenceKind, Issuer, Path, Profile, Roots, is_signed};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use podseal_protocol::Digest;
 use sha2::{Digest as _, Sha256};
@@ -148,7 +148,7 @@ fn pck_path<'r>(
     now: u64,
     checks: &mut Checks,
 ) -> Option<Path<'r>> {
-    let path = find_path(certificate, others, roots.for_kind(EvidenceKind::Tdx), &PROFILE, now);
+    let path = roots.path(EvidenceKind::Tdx, certificate, others, &PROFILE, now);
     let found = path.as_ref().map_or_else(ToString::to_string, |path| format!("a path to {}", path.anchor.name));
     let holds = checks.record(&PCK_CHAIN, path.is_ok(), roots.wanted(EvidenceKind::Tdx), found);
     path.ok().filter(|_| holds)

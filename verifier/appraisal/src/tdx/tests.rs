@@ -5,6 +5,7 @@ mod authorities;
 mod ccel;
 mod collateral;
 pub(crate) mod forge;
+mod kept;
 mod levels;
 mod policy;
 mod quote;

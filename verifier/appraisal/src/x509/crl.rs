@@ -48,6 +48,7 @@ impl<'a> From<&'a X509Certificate<'_>> for Issuer<'a> {
 #[derive(Debug)]
 pub struct Crl<'a> {
     list: CertificateRevocationList<'a>,
+    der: &'a [u8],
 }
 
 impl<'a> Crl<'a> {
@@ -57,9 +58,14 @@ impl<'a> Crl<'a> {
     /// [`CrlError::NotAList`].
     pub fn parse(der: &'a [u8]) -> Result<Self, CrlError> {
         match CertificateRevocationList::from_der(der) {
-            Ok((rest, list)) if rest.is_empty() && is_signed_object(der) => Ok(Self { list }),
+            Ok((rest, list)) if rest.is_empty() && is_signed_object(der) => Ok(Self { list, der }),
             _ => Err(CrlError::NotAList),
         }
+    }
+
+    /// Its bytes.
+    pub(super) fn der(&self) -> &'a [u8] {
+        self.der
     }
 
     /// Its issuer's name.
@@ -108,6 +114,11 @@ impl<'a> Crl<'a> {
     /// [`CrlError::Signature`], [`CrlError::Validity`].
     pub fn verify<'i>(&self, authority: impl Into<Issuer<'i>>, now: u64) -> Result<(), CrlError> {
         self.verify_signature(authority)?;
+        self.verify_current(now)
+    }
+
+    /// Whether it is current at `now`; whose it is, is another question.
+    pub(super) fn verify_current(&self, now: u64) -> Result<(), CrlError> {
         let (from, until) = (self.list.last_update(), self.list.next_update());
         let now = i64::try_from(now).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
         if now.is_some_and(|now| from <= now && until.is_some_and(|until| now <= until)) {

@@ -3,12 +3,12 @@
 use super::path::Path;
 use super::roots::Anchor;
 use podseal_protocol::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 use x509_parser::prelude::X509Certificate;
 
-/// Paths kept: one for each machine and TCB version.
+/// Paths kept: one for each machine and TCB version. And signatures, of which there are fewer.
 const MOST: usize = 4096;
 
 /// What of a path does not depend on who holds the roots.
@@ -42,17 +42,45 @@ impl KeptPaths {
 
     /// Keeps a path; where there are too many, none of the others stays.
     pub(super) fn keep(&self, key: Digest, path: &Path<'_>, leaf: &X509Certificate<'_>, others: &[X509Certificate<'_>]) {
-        let certificates = path.issuers.iter().filter_map(|place| others.get(*place)).chain([leaf]);
-        let seconds = |time: i64| u64::try_from(time).unwrap_or_default();
-        let windows =
-            certificates.map(|one| (seconds(one.validity().not_before.timestamp()), seconds(one.validity().not_after.timestamp())));
-        let (from, until) = windows.fold((0, u64::MAX), |(from, until), (begin, end)| (from.max(begin), until.min(end)));
-        let kept = Kept { anchor: path.anchor.key, issuers: path.issuers.clone(), valid: from..=until };
+        let kept = Kept { anchor: path.anchor.key, issuers: path.issuers.clone(), valid: path.valid(leaf, others) };
         let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         if paths.len() >= MOST {
             paths.clear();
         }
         paths.insert(key, kept);
+    }
+}
+
+/// Signatures that held before. Whether one does depends on nothing but key, signed bytes and signature, so it holds for ever; whether
+/// what is signed still counts is asked each time.
+#[derive(Debug, Default)]
+pub(super) struct KeptSignatures {
+    held: Mutex<BTreeSet<Digest>>,
+}
+
+impl Clone for KeptSignatures {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl KeptSignatures {
+    /// Whether the key `spki` signed `object` (with its signature inside), which `verify` says where nobody asked before. Refusals are not
+    /// kept: they cost whoever sends them as much as before.
+    pub(super) fn holds(&self, spki: &[u8], object: &[u8], verify: impl FnOnce() -> bool) -> bool {
+        let key = Digest::of(&[Digest::of(spki).0, Digest::of(object).0].concat());
+        if self.held.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
+            return true;
+        }
+        let holds = verify();
+        if holds {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            if held.len() >= MOST {
+                held.clear();
+            }
+            held.insert(key);
+        }
+        holds
     }
 }
 

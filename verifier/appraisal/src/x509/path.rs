@@ -7,6 +7,7 @@ use super::der::is_signed_object;
 use super::roots::Anchor;
 use super::signature::signed_by;
 use podseal_protocol::Digest;
+use std::ops::RangeInclusive;
 use thiserror::Error;
 use x509_parser::oid_registry::{
     OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CERTIFICATE_POLICIES, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE,
@@ -94,6 +95,18 @@ pub struct Path<'r> {
     pub anchor: &'r Anchor,
     /// Its certificates above the leaf, by their places among those that came along; the leaf's issuer first, the root last if it came.
     pub issuers: Vec<usize>,
+}
+
+impl Path<'_> {
+    /// When each certificate on it is valid, `leaf` included, in seconds since the Unix epoch; `others` as they were when it was found.
+    #[must_use]
+    pub fn valid(&self, leaf: &X509Certificate<'_>, others: &[X509Certificate<'_>]) -> RangeInclusive<u64> {
+        let certificates = self.issuers.iter().filter_map(|place| others.get(*place)).chain([leaf]);
+        let seconds = |time: ASN1Time| u64::try_from(time.timestamp()).unwrap_or_default();
+        let windows = certificates.map(|one| (seconds(one.validity().not_before), seconds(one.validity().not_after)));
+        let (from, until) = windows.fold((0, u64::MAX), |(from, until), (begin, end)| (from.max(begin), until.min(end)));
+        from..=until
+    }
 }
 
 /// A certificate, DER, without anything behind it.

@@ -1,7 +1,7 @@
 //! Roots: whom somebody decided to believe, for which evidence, and how far.
 
-use super::crl::Issuer;
-use super::kept::{self, KeptPaths};
+use super::crl::{Crl, CrlError, Issuer};
+use super::kept::{self, KeptPaths, KeptSignatures};
 use super::path::{Path, PathError, Profile, find_path, parse};
 use super::pem::{self, PemError};
 use crate::claims::RootKind;
@@ -142,6 +142,7 @@ const SHIPPED: &[(&str, &str)] = &[
 pub struct Roots {
     anchors: Vec<Anchor>,
     kept: KeptPaths,
+    signatures: KeptSignatures,
 }
 
 impl Roots {
@@ -218,7 +219,7 @@ impl Roots {
                 return Err(RootError::SameKey { first: first.name.clone(), second: anchor.name.clone() });
             }
         }
-        Ok(Self { anchors, kept: KeptPaths::default() })
+        Ok(Self { anchors, kept: KeptPaths::default(), signatures: KeptSignatures::default() })
     }
 
     /// The roots that vouch for this kind of evidence.
@@ -246,6 +247,19 @@ impl Roots {
         let path = find_path(leaf, others, self.for_kind(evidence), profile, now)?;
         self.kept.keep(key, &path, leaf, others);
         Ok(path)
+    }
+
+    /// Whether the key of `authority` signed `list`, and it is current at `now`, as [`Crl::verify`] has it; a signature that held before is not
+    /// verified again.
+    ///
+    /// # Errors
+    /// [`CrlError::Signature`], [`CrlError::Validity`].
+    pub fn verify_list(&self, list: &Crl<'_>, authority: Issuer<'_>, now: u64) -> Result<(), CrlError> {
+        let signed = || self.signatures.holds(authority.key, list.der(), || list.verify_signature(authority).is_ok());
+        if !(list.is_of(authority) && signed()) {
+            return Err(CrlError::Signature { issuer: list.issuer() });
+        }
+        list.verify_current(now)
     }
 
     /// What would pass for this kind, for the operator.

@@ -22,8 +22,11 @@ fn pem_ends_as_it_begins() {
 
 mod kept_paths {
     use crate::claims::RootKind;
-    use crate::x509::{Anchor, EvidenceKind, Profile, Roots, parse};
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+    use crate::x509::{Anchor, Crl, CrlError, EvidenceKind, Issuer, Profile, Roots, parse};
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair,
+        SerialNumber, date_time_ymd,
+    };
 
     const PROFILE: Profile = Profile { purpose: "a test", usage: None, processed: &[] };
     /// 2026-01-01 and 2028-01-01.
@@ -46,5 +49,36 @@ mod kept_paths {
             assert!(roots.path(EvidenceKind::Tpm, &leaf, &[], &PROFILE, AFTER).is_err());
         }
         assert!(Roots::default().path(EvidenceKind::Tpm, &leaf, &[], &PROFILE, WITHIN).is_err());
+    }
+
+    /// The dates of a list count at each appraisal, and so does whose it is, though its signature is verified once.
+    #[test]
+    fn kept_list_expires() {
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+        };
+        let [maker, other] = ["maker", "other"].map(authority);
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 1, 1),
+            next_update: date_time_ymd(2027, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&maker).unwrap();
+        let (list, roots) = (Crl::parse(list.der()).unwrap(), Roots::default());
+        let [maker, other] = [maker.der(), other.der()].map(|der| parse(der).unwrap());
+        for _ in 0..2 {
+            assert_eq!(roots.verify_list(&list, (&maker).into(), WITHIN), Ok(()));
+            assert!(matches!(roots.verify_list(&list, (&maker).into(), AFTER), Err(CrlError::Validity { .. })));
+            let (name, key) = (maker.subject().as_raw(), maker.public_key().raw);
+            for issuer in [Issuer { name, key: other.public_key().raw }, Issuer { name: other.subject().as_raw(), key }] {
+                assert!(matches!(roots.verify_list(&list, issuer, WITHIN), Err(CrlError::Signature { .. })));
+            }
+        }
     }
 }

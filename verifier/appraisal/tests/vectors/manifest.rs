@@ -60,8 +60,8 @@ impl Vector {
     }
 }
 
-/// Runs `each` over the `count` entries of `category`.
-pub(crate) fn run(category: &str, count: usize, each: fn(&Vector)) {
+/// The entries of `category`; `None` where no vectors are there, which with `CI` set is a failure.
+pub(crate) fn entries(category: &str) -> Option<Vec<Vector>> {
     let folder = std::env::var_os("PODSEAL_VECTORS")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors")), PathBuf::from);
     let Ok(manifest) = std::fs::read(folder.join("manifest.json")) else {
@@ -70,16 +70,18 @@ pub(crate) fn run(category: &str, count: usize, each: fn(&Vector)) {
         // Not println: a skip shows also where the harness captures output.
         let mut terminal = std::io::stderr();
         writeln!(terminal, "SKIPPED {category}: {reason}").unwrap();
-        return;
+        return None;
     };
     let manifest: Vec<Value> = serde_json::from_slice(&manifest).unwrap();
-    let mut ran = 0;
-    for entry in manifest.into_iter().filter(|entry| entry["category"] == category) {
-        let folder = folder.join(entry["path"].as_str().unwrap());
-        each(&Vector { entry, folder });
-        ran += 1;
-    }
-    assert_eq!(ran, count, "entries of {category}");
+    let vector = |entry: Value| Vector { folder: folder.join(entry["path"].as_str().unwrap()), entry };
+    Some(manifest.into_iter().filter(|entry| entry["category"] == category).map(vector).collect())
+}
+
+/// Runs `each` over the `count` entries of `category`.
+pub(crate) fn run(category: &str, count: usize, each: fn(&Vector)) {
+    let Some(entries) = entries(category) else { return };
+    entries.iter().for_each(each);
+    assert_eq!(entries.len(), count, "entries of {category}");
 }
 
 pub(crate) fn unknown(vector: &Vector) -> ! {

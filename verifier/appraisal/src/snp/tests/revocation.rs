@@ -75,3 +75,25 @@ fn authority_revoked() {
         refused_at("snp.revoked", "VCEK", run(&roots, &[of_the_ask], false, &[]));
     }
 }
+
+/// A signature that held before is not verified again; everything else about a list is asked each time.
+#[test]
+fn list_seen_before_still_ends_and_still_counts() {
+    let warm = roots();
+    let honest = list(Some(9), SOON, &[]);
+    for _ in 0..2 {
+        assert!(run(&warm, std::slice::from_ref(&honest), true, &[]).0.is_ok());
+    }
+    let mut flipped = honest.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    refused_at("snp.crl", "altered", run(&warm, &[flipped], true, &[]));
+    let forged = crl(&authorities().other, "ARK-Milan", Some(9), SOON, &[]);
+    refused_at("snp.crl", "another key's", run(&warm, &[forged], true, &[]));
+    let seen = CrlNumber {
+        authority: run(&warm, std::slice::from_ref(&honest), true, &[]).0.unwrap().crl_numbers()[0].authority,
+        number: vec![10],
+    };
+    refused_at("snp.crl_number", "an older one", run(&warm, &[honest], true, &[seen]));
+    let withdrawn = list(Some(10), SOON, &[2]);
+    refused_at("snp.revoked", "the authority withdrawn since", run(&warm, &[withdrawn], true, &[]));
+}

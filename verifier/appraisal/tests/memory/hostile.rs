@@ -1,0 +1,82 @@
+//! Input of whoever means ill: of each form, whatever there can be most of.
+
+/// The unit of sizes.
+pub(crate) const MIB: usize = 1 << 20;
+
+/// About `size` bytes of each form, of whatever there can be most of in it.
+pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let filled = |one: &[u8]| one.repeat(size / one.len());
+    let text = |head: &str, one: &str, tail: &str| [head.as_bytes(), &filled(one.as_bytes()), tail.as_bytes()].concat();
+    // Lengths in CBOR and in DER.
+    let cbor = u32::try_from(size).unwrap().to_be_bytes();
+    let der = &cbor[1..];
+    let sha1_event = [&[0; 4][..], &[1, 0, 0, 0], &[7; 20], &[0; 4]].concat();
+    vec![
+        ("eventlog.bin", filled(&sha1_event)),
+        ("eventlog.bin", [&spec_id(&[(4, 20), (0xb, 32)])[..], &filled(&agile_event(&[(4, 20), (0xb, 32)]))].concat()),
+        ("ccel.bin", [&spec_id(&[(0xc, 48)])[..], &filled(&agile_event(&[(0xc, 48)]))].concat()),
+        ("ccel.bin", [&spec_id(&[(0xc, 48)])[..], &vec![0xff; size]].concat()),
+        ("ascii_runtime_measurements", text("", &format!("10 {} ima-ng sha256:{} /x\n", "0".repeat(40), "0".repeat(64)), "")),
+        ("ascii_runtime_measurements", text("", &format!("10 {} ima {} /{}\n", "1".repeat(40), "0".repeat(40), "x".repeat(4000)), "")),
+        ("binary_runtime_measurements", filled(&ima_entry())),
+        ("claims.json", text(r#"{"ueid":["#, "1,", "1]}")),
+        ("claims.json", text(r#"{"ueid":"#, "[", "")),
+        ("claims.json", text(r#"{"ueid":1"#, r#","x":1"#, "}")),
+        ("pcrs.json", text(r#"{"sha256":{"0":"00"#, r#"","1":"00"#, "\"}}")),
+        ("tcb_info.json", text(r#"{"tcbInfo":{"x":["#, "{},", "{}]},\"signature\":\"00\"}")),
+        ("qe_identity.json", text(r#"{"enclaveIdentity":{"x":["#, "[],", "[]]},\"signature\":\"00\"}")),
+        ("runtime.json", text(r#"{"vm-configuration":{},"keys":["#, r#"{"kid":""},"#, r#"{"kid":""}]}"#)),
+        ("keyring.json", text(r#"{"pubkeys":["#, r#""MA==","#, r#""MA=="],"keyids":[]}"#)),
+        ("token.jwt", text("eyJhbGciOiJFUzI1NiJ9.", "W1tb", ".AAAA")),
+        ("token.jwt", filled(b"eyJ.")),
+        ("token.cose", [&[0x84, 0x43, 0xa1, 1, 0x26, 0xa0, 0x5a][..], &cbor, &filled(&[0x80])].concat()),
+        ("document.cose", [&[0x84, 0x44, 0xa1, 1, 0x38, 0x22, 0xa0, 0x5a][..], &cbor, &filled(b"\xbf\x69module_id\x60")].concat()),
+        ("document.cose", [&[0x84, 0x9f][..], &filled(&[0x81])].concat()),
+        ("chain.pem", text("", "-----BEGIN X-----\nAA==\n-----END X-----\n", "")),
+        ("chain.pem", filled(certificate().as_bytes())),
+        ("cert.der", [&[0x30, 0x83][..], der, &filled(&[0x30, 0x80])].concat()),
+        ("report.bin", [&snp_head()[..], &filled(&[0x11; 24])].concat()),
+        ("quote.bin", [&tdx_head(size)[..], &filled(b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")].concat()),
+        ("hcl_report.bin", [b"HCLA\x02\0\0\0".to_vec(), vec![0; size]].concat()),
+        ("quote.attest", [b"\xffTCG\x80\x18".to_vec(), vec![0; size]].concat()),
+        ("noise", filled(&[0xa5, 0x5a, 3])),
+        ("zeros", vec![0; size]),
+    ]
+}
+
+/// `TCG_EfiSpecIdEvent` with these algorithms and digest sizes.
+fn spec_id(algorithms: &[(u16, u16)]) -> Vec<u8> {
+    let each = algorithms.iter().flat_map(|(id, size)| [id.to_le_bytes(), size.to_le_bytes()].concat());
+    let count = u32::try_from(algorithms.len()).unwrap().to_le_bytes();
+    let data = [b"Spec ID Event03\0".to_vec(), vec![0, 0, 0, 0, 0, 2, 0, 2], count.to_vec(), each.collect(), vec![0]].concat();
+    let size = u32::try_from(data.len()).unwrap().to_le_bytes();
+    [&[0; 4][..], &[3, 0, 0, 0], &[0; 20], &size, &data].concat()
+}
+
+fn agile_event(algorithms: &[(u16, u16)]) -> Vec<u8> {
+    let count = u32::try_from(algorithms.len()).unwrap().to_le_bytes();
+    let digests = algorithms.iter().flat_map(|(id, size)| [&id.to_le_bytes()[..], &vec![9; usize::from(*size)]].concat());
+    [&[1, 0, 0, 0][..], &[1, 0, 0, 0], &count, &digests.collect::<Vec<_>>(), &[0; 4]].concat()
+}
+
+fn ima_entry() -> Vec<u8> {
+    [&[10, 0, 0, 0][..], &[0; 20], &[6, 0, 0, 0], b"ima-ng", &[0; 4]].concat()
+}
+
+fn certificate() -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    rcgen::CertificateParams::new(vec!["x".into()]).unwrap().self_signed(&key).unwrap().pem()
+}
+
+fn snp_head() -> Vec<u8> {
+    let mut report = vec![0; 0x4a0];
+    (report[0], report[0x34]) = (3, 1);
+    report
+}
+
+fn tdx_head(size: usize) -> Vec<u8> {
+    let mut quote = vec![0; 0x27c + 64 * 3];
+    (quote[0], quote[2], quote[4]) = (4, 2, 0x81);
+    quote[0x278..0x27c].copy_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
+    quote
+}
