@@ -30,7 +30,7 @@
 //! file = "/var/lib/podseal/pod-log"
 //!
 //! [evidence]                            # optional, as is each key: where the kernel and devices have evidence
-//! privlevel = 0                         # of SEV-SNP reports; without it the guest's lowest
+//! privlevel = 0                         # VMPL of SEV-SNP reports; without it the kernel's
 //! azure_wait_ms = 3000                  # from writing report data to reading the report
 //!
 //! [limits]                              # optional, as is each key

@@ -42,7 +42,8 @@ pub fn read_if_there(path: &Path, most: usize, remedy: &'static str) -> Result<O
 pub fn write(path: &Path, bytes: &[u8], remedy: &'static str) -> Result<(), CollectError> {
     let failed = |step| move |problem| CollectError::File { path: path.to_owned(), step, problem, remedy };
     let mut file = OpenOptions::new().write(true).open(path).map_err(failed("open for writing"))?;
-    let written = file.write(bytes).map_err(failed("write"))?;
-    let short = io::Error::new(io::ErrorKind::WriteZero, format!("{written} of {} bytes were taken", bytes.len()));
-    require(written == bytes.len(), failed("write")(short))
+    match file.write(bytes).map_err(failed("write"))? {
+        written if written == bytes.len() => Ok(()),
+        written => Err(failed("write")(io::Error::new(io::ErrorKind::WriteZero, format!("{written} of {} bytes were taken", bytes.len())))),
+    }
 }

@@ -1,10 +1,7 @@
 //! Evidence of an Azure confidential VM, from its virtual TPM: the hardware report that its paravisor (HCL) keeps in an NV index, and the
 //! attestation key whose public half that report names (Microsoft, Azure confidential VM guest attestation design).
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use podseal_protocol::{Digest, evidence::Part, require};
 use tss_esapi::{
@@ -28,8 +25,6 @@ pub const AK: u32 = 0x8100_0003;
 /// Its certificate.
 pub const AK_CERTIFICATE: u32 = 0x01c1_01d0;
 
-/// Most that an NV index is read for: the report has 2600 bytes.
-const MOST: usize = 16 << 10;
 /// How long it is waited for a new report, in waits.
 const WAITS: u32 = 4;
 /// Between two looks after the first wait.
@@ -51,7 +46,7 @@ pub struct AzureEvidence {
 
 /// Whether the TPM has an HCL report.
 pub fn is_there(context: &mut Context) -> bool {
-    public(context, REPORT).is_ok()
+    nv_handle(context, REPORT).is_ok()
 }
 
 /// Writes `data`, waits at least `wait`, and reads the report over it.
@@ -62,7 +57,11 @@ pub fn is_there(context: &mut Context) -> bool {
 /// # Errors
 /// What the TPM refused; [`CollectError::NoNewReport`].
 pub fn collect(context: &mut Context, data: &ReportData, wait: Duration) -> Result<AzureEvidence, CollectError> {
-    require(is_there(context), no_report(context))?;
+    nv_handle(context, REPORT).map_err(|problem| CollectError::Stack {
+        step: "TPM2_NV_ReadPublic of 0x01400001",
+        problem,
+        remedy: NO_HCL,
+    })?;
     write(context, data)?;
     let since = Instant::now();
     std::thread::sleep(wait);
@@ -95,34 +94,14 @@ fn names(report: &[u8], data: &ReportData) -> bool {
     text.windows(wanted.len()).any(|window| window == wanted.as_bytes())
 }
 
-fn no_report(context: &mut Context) -> CollectError {
-    match public(context, REPORT) {
-        Err(problem) => CollectError::Stack { step: "NV_ReadPublic of 0x01400001", problem, remedy: NO_HCL },
-        Ok(size) => answer("HCL report", format!("{size} bytes"), "an NV index"),
-    }
-}
-
-fn answer(what: &'static str, found: String, wanted: &str) -> CollectError {
-    CollectError::Answer { path: PathBuf::from(format!("NV index {REPORT:#010x}")), what, found, wanted: wanted.to_owned(), remedy: NO_HCL }
-}
-
-/// The size of an NV index.
-fn public(context: &mut Context, index: u32) -> tss_esapi::Result<usize> {
-    let handle = nv_handle(context, index)?;
-    let (public, _) = context.execute_without_session(|c| c.nv_read_public(handle))?;
-    Ok(public.data_size())
-}
-
 fn nv_handle(context: &mut Context, index: u32) -> tss_esapi::Result<NvIndexHandle> {
     let index = NvIndexTpmHandle::new(index)?;
     Ok(context.execute_without_session(|c| c.tr_from_tpm_public(TpmHandle::NvIndex(index)))?.into())
 }
 
-/// By owner authorization, which is empty in such a VM.
+/// By owner authorization, which is empty in such a VM. An index has at most 64 KiB (TPM 2.0 Part 2, section 13.5: a UINT16).
 fn read(context: &mut Context, index: u32, step: &'static str, remedy: &'static str) -> Result<Vec<u8>, CollectError> {
     let failed = |problem| CollectError::Stack { step, problem, remedy };
-    let size = public(context, index).map_err(failed)?;
-    require(size <= MOST, answer("HCL report", format!("{size} bytes"), "at most 16384 bytes"))?;
     let handle = NvIndexTpmHandle::new(index).map_err(failed)?;
     context.execute_with_nullauth_session(|c| nv::read_full(c, NvAuth::Owner, handle)).map_err(failed)
 }

@@ -7,6 +7,8 @@
 mod index;
 mod key;
 mod session;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod wire;
 
@@ -50,7 +52,7 @@ fn ask(tpm: &mut Transport, index: &index::Index, request: &[u8]) -> Result<Vec<
     index::write(tpm, index, request)?;
     let key = key::endorsement(tpm)?;
     let done = session::start(tpm, &key).and_then(|session| {
-        let done = command(tpm, &session, index);
+        let done = command(tpm, &session, index, NSM_REQUEST);
         let flushed = wire::flush(tpm, session.handle);
         done.and(flushed)
     });
@@ -59,10 +61,10 @@ fn ask(tpm: &mut Transport, index: &index::Index, request: &[u8]) -> Result<Vec<
     index::read(tpm, index)
 }
 
-/// The vendor command, authorized by the session.
-fn command(tpm: &mut Transport, session: &session::Session, index: &index::Index) -> Result<(), CollectError> {
-    let authorization = session.authorize(NSM_REQUEST, &[&index.name, &index.name], &index.auth)?;
-    let command = Command::new(SESSIONS, NSM_REQUEST).u32(index.handle).u32(index.handle).authorization(&authorization);
+/// A command of two handles, both the index, and no parameters: the vendor's. Authorized by the session.
+fn command(tpm: &mut Transport, session: &session::Session, index: &index::Index, code: u32) -> Result<(), CollectError> {
+    let authorization = session.authorize(code, &[&index.name, &index.name], &index.auth)?;
+    let command = Command::new(SESSIONS, code).u32(index.handle).u32(index.handle).authorization(&authorization);
     let remedy = "this TPM has no such command: it is no NitroTPM, or the instance's AMI was registered without attestation support";
     tpm.send("TPM2_VENDOR_AWS_NSM_REQUEST", command, remedy)?;
     Ok(())

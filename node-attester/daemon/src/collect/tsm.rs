@@ -25,7 +25,7 @@ pub struct Tsm {
     pub folder: PathBuf,
     /// The entry's name. One that a killed program left is used again; programs that run at the same time need one each.
     pub entry: &'static str,
-    /// The VMPL that an SEV-SNP report is asked for, 0 to 3; where nothing is said, the guest's lowest.
+    /// The VMPL that an SEV-SNP report is asked for, 0 to 3; where nothing is said, the kernel's (0).
     pub privlevel: Option<u8>,
 }
 

@@ -23,7 +23,7 @@ pub struct Evidence {
     pub tsm: PathBuf,
     /// The device that is asked where there is no configfs-tsm.
     pub sev_guest: PathBuf,
-    /// The VMPL that an SEV-SNP report is asked for, 0 to 3; where nothing is said, the guest's lowest.
+    /// The VMPL that an SEV-SNP report is asked for, 0 to 3; where nothing is said, the kernel's (0).
     pub privlevel: Option<u8>,
     /// The attribute of TDX's run-time register 3.
     pub rtmr: PathBuf,

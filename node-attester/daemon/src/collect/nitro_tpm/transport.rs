@@ -71,8 +71,9 @@ impl Transport {
 
 /// The driver takes a whole command by one write, and gives the whole response by one read (Linux, drivers/char/tpm/tpm-dev-common.c).
 fn exchange_with_device(device: &mut File, command: &[u8]) -> io::Result<Vec<u8>> {
-    let written = device.write(command)?;
-    require(written == command.len(), io::Error::from(io::ErrorKind::WriteZero))?;
+    if device.write(command)? != command.len() {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
     let mut response = vec![0; MOST];
     let length = device.read(&mut response)?;
     response.truncate(length);
