@@ -6,10 +6,11 @@ use podseal_appraisal::report::{Document, Settings, appraise};
 use podseal_appraisal::x509::Roots;
 use std::hint::black_box;
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 15;
 /// Milliseconds for a mebibyte.
 const GATE: f64 = 100.0;
-/// How much longer twice the length may take: a measurement is never quite even.
+/// How much longer twice the length may take: a measurement is never quite even. Of each the least time counts, which what else runs on
+/// the machine disturbs least.
 const GROWTH: f64 = 2.6;
 /// Milliseconds below which the growth is that of the noise.
 const MEASURABLE: f64 = 0.5;
@@ -27,7 +28,7 @@ pub(crate) fn run() -> bool {
         let rows = (0..ROUNDS).map(|_| [appraised(name, &one), appraised(name, &two)]).collect();
         let samples = Samples { names: ["one", "two"], rows };
         samples.save(&folder().join(format!("evidence-hostile-{number}.csv")));
-        let (time, growth) = (samples.micro(0, 50) / 1_000.0, samples.ratio(50));
+        let (time, growth) = (samples.micro(0, 50) / 1_000.0, samples.ratio(0));
         let fits = time <= GATE && (time < MEASURABLE || growth <= GROWTH);
         let word = if fits { "" } else { " | ABOVE THE GATE" };
         println!("{number:>2} | {name:<26} | {time:>7.2} | {:>7.2} | {growth:>6.2}{word}", samples.micro(1, 50) / 1_000.0);

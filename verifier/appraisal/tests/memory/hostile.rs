@@ -36,7 +36,8 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("chain.pem", filled(certificate().as_bytes())),
         ("cert.der", [&[0x30, 0x83][..], der, &filled(&[0x30, 0x80])].concat()),
         ("report.bin", [&snp_head()[..], &filled(&[0x11; 24])].concat()),
-        ("quote.bin", [&tdx_head(size)[..], &filled(b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")].concat()),
+        ("quote.bin", tdx_quote(&filled(b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"))),
+        ("quote.bin", tdx_quote(&filled(certificate().as_bytes()))),
         ("hcl_report.bin", [b"HCLA\x02\0\0\0".to_vec(), vec![0; size]].concat()),
         ("quote.attest", [b"\xffTCG\x80\x18".to_vec(), vec![0; size]].concat()),
         ("noise", filled(&[0xa5, 0x5a, 3])),
@@ -74,9 +75,11 @@ fn snp_head() -> Vec<u8> {
     report
 }
 
-fn tdx_head(size: usize) -> Vec<u8> {
-    let mut quote = vec![0; 0x27c + 64 * 3];
-    (quote[0], quote[2], quote[4]) = (4, 2, 0x81);
-    quote[0x278..0x27c].copy_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
-    quote
+/// Version 4, with this chain in its certification data.
+fn tdx_quote(chain: &[u8]) -> Vec<u8> {
+    let mut signed = vec![0; 0x278];
+    (signed[0], signed[2], signed[4]) = (4, 2, 0x81);
+    let sized = |kind: &[u8], data: Vec<u8>| [kind, &u32::try_from(data.len()).unwrap().to_le_bytes(), &data].concat();
+    let report = [vec![0; 384 + 64 + 2], sized(&[5, 0], chain.to_vec())].concat();
+    [signed, sized(&[], [vec![0; 64 + 64], sized(&[6, 0], report)].concat())].concat()
 }
