@@ -6,7 +6,7 @@ use podseal_appraisal::report::{Document, Settings, appraise};
 use podseal_appraisal::x509::Roots;
 use std::hint::black_box;
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 25;
 /// Milliseconds for a mebibyte.
 const GATE: f64 = 100.0;
 /// How much longer twice the length may take: a measurement is never quite even. Of each the least time counts, which what else runs on

@@ -19,6 +19,7 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("ascii_runtime_measurements", text("", &format!("10 {} ima-ng sha256:{} /x\n", "0".repeat(40), "0".repeat(64)), "")),
         ("ascii_runtime_measurements", text("", &format!("10 {} ima {} /{}\n", "1".repeat(40), "0".repeat(40), "x".repeat(4000)), "")),
         ("binary_runtime_measurements", filled(&ima_entry())),
+        ("binary_runtime_measurements", filled(&[&[10, 0, 0, 0][..], &[0; 20], &[6, 0, 0, 0], b"ima-ng", &[0; 4]].concat())),
         ("claims.json", text(r#"{"ueid":["#, "1,", "1]}")),
         ("claims.json", text(r#"{"ueid":"#, "[", "")),
         ("claims.json", text(r#"{"ueid":1"#, r#","x":1"#, "}")),
@@ -60,8 +61,11 @@ fn agile_event(algorithms: &[(u16, u16)]) -> Vec<u8> {
     [&[1, 0, 0, 0][..], &[1, 0, 0, 0], &count, &digests.collect::<Vec<_>>(), &[0; 4]].concat()
 }
 
+/// An entry of the template `ima-ng`, whole.
 fn ima_entry() -> Vec<u8> {
-    [&[10, 0, 0, 0][..], &[0; 20], &[6, 0, 0, 0], b"ima-ng", &[0; 4]].concat()
+    let sized = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes()[..], data].concat();
+    let data = [sized(&[&b"sha256:\0"[..], &[0x1a; 32]].concat()), sized(b"/x\0")].concat();
+    [&[10, 0, 0, 0][..], &[7; 20], &sized(b"ima-ng"), &sized(&data)].concat()
 }
 
 fn certificate() -> String {
