@@ -43,7 +43,7 @@ e2e: build ## real TPM, real containers, shipped programs
 bench: setup ## figures and gates, with raw samples in target/bench/
 	cargo build --quiet --release --workspace $(addprefix --bin ,podseal podseal-verifier podseal-node-attester podseal-test-issuer podseal-bench)
 	scripts/static-build
-	held=0; cargo bench --quiet --package podseal-appraisal --bench appraise || held=1; \
+	held=0; cargo bench --quiet --no-fail-fast --package podseal-appraisal --bench appraise --bench evidence || held=1; \
 	scripts/as-root target/release/podseal-bench || held=1; exit $$held
 
 fuzz: setup ## thirty seconds for each parser of outside bytes

@@ -111,19 +111,19 @@ fn tdx_quote(vector: &Vector) -> Kind {
         Signature::new(&ECDSA_P256_SHA256_FIXED, &key(&quote[0x2bc..0x2fc]), &quote[..0x278], &quote[0x27c..0x2bc]),
         Signature::new(&ECDSA_P256_SHA256_FIXED, &pck, &quote[0x302..0x482], &quote[0x482..0x4c2]),
     ];
-    let chain = manifest::pem(&vector.file("tcb_signing_chain.pem"));
+    let signers = manifest::pem(&vector.file("tcb_signing_chain.pem"));
     let lists = [vector.file("pck_crl.der"), vector.file("root_ca_crl.der")];
     let (tcb_info, qe_identity, now) = (vector.file("tcb_info.json"), vector.file("qe_identity.json"), vector.now());
     let appraise = move || {
         let mut checks = Checks::owing(tdx::QUOTE_RULES);
         let quote = tdx::Quote::parse(black_box(&quote)).unwrap();
-        let reportdata = quote.body.reportdata;
-        let evidence = tdx::TdxEvidence { quote: &quote, certificates: &[], report_data: Some(&reportdata) };
+        let (chain, reportdata) = (quote.chain().unwrap(), quote.body.reportdata);
+        let evidence = tdx::TdxEvidence { quote: &quote, chain: &chain, certificates: &[], report_data: Some(&reportdata) };
         let genuine = tdx::appraise_quote(&evidence, &ROOTS, now, &mut checks).unwrap();
         let came = tdx::CollateralBytes {
             tcb_info: &tcb_info,
             qe_identity: &qe_identity,
-            certificates: &chain.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+            certificates: &signers.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             crls: &lists.each_ref().map(Vec::as_slice),
         };
         let collateral = COLLATERAL.verify(black_box(&came), &genuine, &ROOTS, now, &mut checks).unwrap();

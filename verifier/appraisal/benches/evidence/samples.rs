@@ -1,5 +1,6 @@
 //! Samples of several columns, taken in turn, and where they are kept.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
@@ -43,6 +44,18 @@ pub(crate) fn nanoseconds(work: impl FnOnce()) -> u64 {
     let start = Instant::now();
     work();
     u64::try_from(start.elapsed().as_nanos()).unwrap()
+}
+
+/// What the processor spent on it: on a busy machine that is less than the time that passed.
+pub(crate) fn processor_nanoseconds(work: impl FnOnce()) -> u64 {
+    let start = processor();
+    work();
+    processor() - start
+}
+
+fn processor() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap()
 }
 
 /// What is said of a ratio.

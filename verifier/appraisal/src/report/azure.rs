@@ -98,7 +98,7 @@ fn hardware(parts: &Parts<'_>, hcl: Option<HclReport<'_>>, document: &[u8], sett
                     return false;
                 }
             };
-            td(&quote, parts, settings, findings);
+            td(file, &quote, parts, settings, findings);
             if let Some(reported) = reported {
                 let same = *reported == quote.body.reportdata;
                 findings.authenticity.record(&ONE_REPORT, same, hex::encode(reported), hex::encode(&quote.body.reportdata));
@@ -112,13 +112,13 @@ fn hardware(parts: &Parts<'_>, hcl: Option<HclReport<'_>>, document: &[u8], sett
     }
 }
 
-fn td(quote: &Quote<'_>, parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
+fn td(file: &str, quote: &Quote<'_>, parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
     findings.claim("td", super::tdx::tell_body(&quote.body));
-    let chain = quote.chain();
+    let Some(chain) = super::tdx::chain(file, quote, findings) else { return };
     if let Some(pck) = pck_certificate(&chain, &[]).and_then(Pck::of) {
         findings.claim("fmspc", hex::encode(&pck.fmspc));
     }
-    super::tdx::appraise_parts(parts, quote, None, is_of_a_tpm, settings, findings);
+    super::tdx::appraise_parts(parts, quote, &chain, None, is_of_a_tpm, settings, findings);
 }
 
 /// What the quote says, by the names that this kind has for it.

@@ -25,11 +25,12 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
         Ok(quote) => quote,
         Err(error) => return findings.malformed(file, error),
     };
+    let Some(chain) = tdx::chain(file, &quote, findings) else { return };
     findings
         .claim("quote_rtmrs", (0..).zip(&quote.body.rtmrs).map(|(n, rtmr): (u8, _)| (format!("rtmr{n}"), hex(rtmr))).collect::<Value>());
     let nonce = parts.nonce(settings.nonce, findings);
-    tdx::tell_quote(&quote, findings);
-    tdx::appraise_parts(parts, &quote, nonce.as_deref(), |_| false, settings, findings);
+    tdx::tell_quote(&quote, &chain, findings);
+    tdx::appraise_parts(parts, &quote, &chain, nonce.as_deref(), |_| false, settings, findings);
     if let Some((log, replayed)) = log
         && appraise_rtmrs(&replayed, &quote.body, &mut findings.authenticity)
     {

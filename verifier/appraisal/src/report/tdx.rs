@@ -23,16 +23,23 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
         Ok(quote) => quote,
         Err(error) => return findings.malformed(file, error),
     };
+    let Some(chain) = chain(file, &quote, findings) else { return };
     let nonce = parts.nonce(settings.nonce, findings);
-    tell_quote(&quote, findings);
-    appraise_parts(parts, &quote, nonce.as_deref(), |_| false, settings, findings);
+    tell_quote(&quote, &chain, findings);
+    appraise_parts(parts, &quote, &chain, nonce.as_deref(), |_| false, settings, findings);
 }
 
-/// Appraises `quote` with the certificates and the collateral of `parts`; facts only if authenticity held, whatever the policy says.
+/// The certificates in the quote that `file` has.
+pub(super) fn chain<'q>(file: &str, quote: &'q Quote<'_>, findings: &mut Findings) -> Option<Vec<X509Certificate<'q>>> {
+    quote.chain().map_err(|error| findings.malformed(file, error)).ok()
+}
+
+/// Appraises `quote` with its `chain`, and with the certificates and the collateral of `parts`; facts only if authenticity held, whatever the policy says.
 /// Every certificate of `parts` has to belong to the quote, but those that `other` says are for something else.
 pub(super) fn appraise_parts(
     parts: &Parts<'_>,
     quote: &Quote<'_>,
+    chain: &[X509Certificate<'_>],
     report_data: Option<&[u8]>,
     other: impl Fn(&X509Certificate<'_>) -> bool,
     settings: &Settings<'_>,
@@ -41,16 +48,15 @@ pub(super) fn appraise_parts(
     let [tcb_info, qe_identity] = answers(parts, findings);
     let mut beside = parts.certificates();
     beside.retain(|certificate| !other(certificate));
-    let evidence = TdxEvidence { quote, certificates: &beside, report_data };
-    let chain = quote.chain();
-    if pck_certificate(&chain, &beside).is_none() {
+    let evidence = TdxEvidence { quote, chain, certificates: &beside, report_data };
+    if pck_certificate(chain, &beside).is_none() {
         findings.missing("pck_chain", "the PCK certificate of the platform with its chain: who vouches for the quoting enclave");
     }
     let genuine = appraise_quote(&evidence, settings.roots, settings.now, &mut findings.authenticity)?;
     let (name, kind) = genuine.anchor();
     findings.anchor(format!("{name} ({})", kind.as_str()));
     let belong = appraise_certificates(&evidence, &genuine, &mut findings.authenticity);
-    let (lists, certificates) = (parts.crls(), [beside.as_slice(), &chain].concat());
+    let (lists, certificates) = (parts.crls(), [beside.as_slice(), chain].concat());
     let crls = lists.iter().filter_map(|der| Crl::parse(der).ok()).collect::<Vec<_>>();
     let collateral = CollateralEvidence { tcb_info, qe_identity, certificates: &certificates, crls: &crls };
     for part in collateral.missing(&genuine) {
@@ -78,7 +84,7 @@ fn read<'a>(file: &str, json: Result<SignedJson<'a>, CollateralError>, findings:
 }
 
 /// What the quote says.
-pub(super) fn tell_quote(quote: &Quote<'_>, findings: &mut Findings) {
+pub(super) fn tell_quote(quote: &Quote<'_>, chain: &[X509Certificate<'_>], findings: &mut Findings) {
     findings.claim("version", quote.version);
     findings.claim("tee_type", "0x81");
     findings.claim("body_type", quote.body_type);
@@ -99,8 +105,7 @@ pub(super) fn tell_quote(quote: &Quote<'_>, findings: &mut Findings) {
             "reportdata": hex(&qe.reportdata),
         }),
     );
-    let chain = quote.chain();
-    if let Some((certificate, pck)) = pck_certificate(&chain, &[]).and_then(|certificate| Some((certificate, Pck::of(certificate)?))) {
+    if let Some((certificate, pck)) = pck_certificate(chain, &[]).and_then(|certificate| Some((certificate, Pck::of(certificate)?))) {
         tell_pck(certificate, &pck, findings);
     }
 }

@@ -23,6 +23,8 @@ pub(super) const PROFILE: Profile = Profile { purpose: "a platform", usage: None
 pub struct TdxEvidence<'a> {
     /// The quote.
     pub quote: &'a Quote<'a>,
+    /// Its own certificates: [`Quote::chain`].
+    pub chain: &'a [X509Certificate<'a>],
     /// Certificates beside it: the chain where the quote has none, the root where it is pinned by its key.
     pub certificates: &'a [X509Certificate<'a>],
     /// What the TD must have had quoted, up to 64 bytes, zeros behind; `None` where freshness is not appraised.
@@ -79,8 +81,7 @@ pub fn appraise_quote(evidence: &TdxEvidence<'_>, roots: &Roots, now: u64, check
         "header and body",
     );
     let certified = key_is_certified(quote, checks);
-    let chain = quote.chain();
-    let certificate = pck_certificate(&chain, evidence.certificates)?;
+    let certificate = pck_certificate(evidence.chain, evidence.certificates)?;
     let pck = pck_of(certificate, checks);
     let vouched = checks.record(
         &QE_REPORT_SIGNATURE,
@@ -89,7 +90,7 @@ pub fn appraise_quote(evidence: &TdxEvidence<'_>, roots: &Roots, now: u64, check
         certificate.subject().to_string(),
     );
     let mut others = Vec::<X509Certificate<'_>>::new();
-    for other in chain.iter().chain(evidence.certificates) {
+    for other in evidence.chain.iter().chain(evidence.certificates) {
         if other != certificate && !others.contains(other) {
             others.push(other.clone());
         }
@@ -115,10 +116,9 @@ pub fn appraise_quote(evidence: &TdxEvidence<'_>, roots: &Roots, now: u64, check
 /// Appraises that every certificate that came along, on the path or not, was signed by one of the authorities on it ([`CERTIFICATES`]):
 /// where all that came is one quote's, an altered certificate is noticed even if nothing rests on it.
 pub fn appraise_certificates(evidence: &TdxEvidence<'_>, genuine: &GenuineQuote, checks: &mut Checks) -> bool {
-    let chain = evidence.quote.chain();
     let authorities = [&genuine.issuer, &genuine.root];
     let belongs = |certificate: &X509Certificate<'_>| authorities.iter().any(|authority| is_signed(certificate, &authority.key));
-    let stranger = chain.iter().chain(evidence.certificates).find(|certificate| !belongs(certificate));
+    let stranger = evidence.chain.iter().chain(evidence.certificates).find(|certificate| !belongs(certificate));
     let found = stranger.map_or_else(|| "no other".to_owned(), |stranger| format!("{}, issued by another", stranger.subject()));
     checks.record(&CERTIFICATES, stranger.is_none(), "certificates of the root and of the PCK's authority", found)
 }

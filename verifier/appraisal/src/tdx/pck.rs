@@ -76,7 +76,14 @@ impl Authority {
 }
 
 /// `SEQUENCE OF SEQUENCE { OBJECT IDENTIFIER, ANY }`, of which no identifier stands twice.
-struct Values<'a>(Vec<(Oid<'a>, Any<'a>)>);
+struct Values<'a>(Vec<Named<'a>>);
+
+struct Named<'a> {
+    oid: Oid<'a>,
+    /// Last arc of an identifier below [`SGX_EXTENSION`].
+    number: Option<u64>,
+    value: Any<'a>,
+}
 
 impl<'a> Values<'a> {
     fn of(der: &'a [u8]) -> Option<Self> {
@@ -85,15 +92,16 @@ impl<'a> Values<'a> {
     }
 
     fn of_contents(mut contents: &'a [u8]) -> Option<Self> {
-        let mut values = Vec::<(Oid<'a>, Any<'a>)>::new();
+        let mut values = Vec::<Named<'a>>::new();
         while !contents.is_empty() {
             let (rest, pair) = Any::from_der(contents).ok()?;
             let (value, oid) = Oid::from_der(pair.data).ok().filter(|_| pair.tag() == Tag::Sequence)?;
             let (end, value) = Any::from_der(value).ok()?;
-            if !end.is_empty() || values.iter().any(|(other, _)| *other == oid) {
+            if !end.is_empty() || values.iter().any(|other| other.oid == oid) {
                 return None;
             }
-            values.push((oid, value));
+            let number = oid.iter().and_then(Iterator::last).filter(|_| oid.starts_with(&SGX_EXTENSION));
+            values.push(Named { oid, number, value });
             contents = rest;
         }
         Some(Self(values))
@@ -101,9 +109,8 @@ impl<'a> Values<'a> {
 
     /// Contents of the value whose identifier ends in `number`.
     fn get(&self, number: u64, tag: Tag) -> Option<&'a [u8]> {
-        let named = |oid: &Oid<'_>| oid.starts_with(&SGX_EXTENSION) && oid.iter().and_then(Iterator::last) == Some(number);
-        let (_, value) = self.0.iter().find(|(oid, _)| named(oid))?;
-        (value.tag() == tag).then_some(value.data)
+        let named = self.0.iter().find(|named| named.number == Some(number))?;
+        (named.value.tag() == tag).then_some(named.value.data)
     }
 
     fn octets<const N: usize>(&self, number: u64) -> Option<[u8; N]> {

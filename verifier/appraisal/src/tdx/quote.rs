@@ -58,7 +58,8 @@ pub struct Quote<'a> {
     pub body: TdReport,
     /// What it says about the enclave that signed it.
     pub qe: EnclaveReport,
-    /// Certificates in the certification data, DER, the PCK certificate first; none where it has another type than 5.
+    /// Certificates in the certification data, DER, the PCK certificate first; none where it has another type than 5. Not parsed:
+    /// [`Quote::chain`] does.
     pub certificates: Vec<Cow<'a, [u8]>>,
     /// What follows the signature data.
     pub after: &'a [u8],
@@ -108,10 +109,13 @@ impl<'a> Quote<'a> {
         })
     }
 
-    /// The certificates of the quote, parsed.
-    #[must_use]
-    pub fn chain(&self) -> Vec<X509Certificate<'_>> {
-        self.certificates.iter().filter_map(|der| x509::parse(der)).collect()
+    /// The certificates of the quote, parsed; that costs more than to read the rest of it.
+    ///
+    /// # Errors
+    /// [`QuoteError::Certificates`].
+    pub fn chain(&self) -> Result<Vec<X509Certificate<'_>>, QuoteError> {
+        let chain = self.certificates.iter().map(|der| x509::parse(der)).collect::<Option<_>>();
+        chain.ok_or(QuoteError::Certificates { reason: "has a block that is no X.509 certificate" })
     }
 }
 
@@ -187,9 +191,8 @@ fn pem(text: &str) -> Option<Vec<Cow<'_, [u8]>>> {
     let mut found = Vec::new();
     while !rest.is_empty() {
         let (body, after) = rest.strip_prefix("-----BEGIN CERTIFICATE-----")?.split_once("-----END CERTIFICATE-----")?;
-        let der = STANDARD.decode(body.replace(LINE_END, "")).ok()?;
-        x509::parse(&der)?;
-        found.push(Cow::Owned(der));
+        let digits = body.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect::<Vec<_>>();
+        found.push(Cow::Owned(STANDARD.decode(digits).ok()?));
         rest = after.trim_start_matches(LINE_END);
     }
     Some(found)

@@ -37,14 +37,15 @@ fn run_bytes(bytes: &[u8], scene: &Scene, roots: &Roots, now: u64, floors: &Floo
     let mut checks = Checks::owing(&[]);
     let mut missing = Vec::new();
     let quote = Quote::parse(bytes).unwrap();
+    let chain = quote.chain().unwrap();
     let beside = scene.beside.iter().map(|der| parse(der).unwrap()).collect::<Vec<_>>();
-    let evidence = TdxEvidence { quote: &quote, certificates: &beside, report_data };
+    let evidence = TdxEvidence { quote: &quote, chain: &chain, certificates: &beside, report_data };
     let genuine = appraise_quote(&evidence, roots, now, &mut checks);
     let facts = genuine.and_then(|genuine| {
         let belong = appraise_certificates(&evidence, &genuine, &mut checks);
         let (info, identity) = (scene.tcb_info.as_ref().map(String::as_bytes), scene.qe_identity.as_ref().map(String::as_bytes));
         let crls = scene.crls.iter().map(|der| Crl::parse(der).unwrap()).collect::<Vec<_>>();
-        let certificates = [beside.clone(), quote.chain()].concat();
+        let certificates = [beside.clone(), chain.clone()].concat();
         let collateral = CollateralEvidence {
             tcb_info: info.map(|json| SignedJson::tcb_info(json).unwrap()),
             qe_identity: identity.map(|json| SignedJson::qe_identity(json).unwrap()),

@@ -19,6 +19,7 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("ascii_runtime_measurements", text("", &format!("10 {} ima-ng sha256:{} /x\n", "0".repeat(40), "0".repeat(64)), "")),
         ("ascii_runtime_measurements", text("", &format!("10 {} ima {} /{}\n", "1".repeat(40), "0".repeat(40), "x".repeat(4000)), "")),
         ("binary_runtime_measurements", filled(&ima_entry())),
+        ("binary_runtime_measurements", filled(&[&[10, 0, 0, 0][..], &[0; 20], &[6, 0, 0, 0], b"ima-ng", &[0; 4]].concat())),
         ("claims.json", text(r#"{"ueid":["#, "1,", "1]}")),
         ("claims.json", text(r#"{"ueid":"#, "[", "")),
         ("claims.json", text(r#"{"ueid":1"#, r#","x":1"#, "}")),
@@ -36,7 +37,8 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("chain.pem", filled(certificate().as_bytes())),
         ("cert.der", [&[0x30, 0x83][..], der, &filled(&[0x30, 0x80])].concat()),
         ("report.bin", [&snp_head()[..], &filled(&[0x11; 24])].concat()),
-        ("quote.bin", [&tdx_head(size)[..], &filled(b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")].concat()),
+        ("quote.bin", tdx_quote(&filled(b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"))),
+        ("quote.bin", tdx_quote(&filled(certificate().as_bytes()))),
         ("hcl_report.bin", [b"HCLA\x02\0\0\0".to_vec(), vec![0; size]].concat()),
         ("quote.attest", [b"\xffTCG\x80\x18".to_vec(), vec![0; size]].concat()),
         ("noise", filled(&[0xa5, 0x5a, 3])),
@@ -59,8 +61,11 @@ fn agile_event(algorithms: &[(u16, u16)]) -> Vec<u8> {
     [&[1, 0, 0, 0][..], &[1, 0, 0, 0], &count, &digests.collect::<Vec<_>>(), &[0; 4]].concat()
 }
 
+/// An entry of the template `ima-ng`, whole.
 fn ima_entry() -> Vec<u8> {
-    [&[10, 0, 0, 0][..], &[0; 20], &[6, 0, 0, 0], b"ima-ng", &[0; 4]].concat()
+    let sized = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes()[..], data].concat();
+    let data = [sized(&[&b"sha256:\0"[..], &[0x1a; 32]].concat()), sized(b"/x\0")].concat();
+    [&[10, 0, 0, 0][..], &[7; 20], &sized(b"ima-ng"), &sized(&data)].concat()
 }
 
 fn certificate() -> String {
@@ -74,9 +79,11 @@ fn snp_head() -> Vec<u8> {
     report
 }
 
-fn tdx_head(size: usize) -> Vec<u8> {
-    let mut quote = vec![0; 0x27c + 64 * 3];
-    (quote[0], quote[2], quote[4]) = (4, 2, 0x81);
-    quote[0x278..0x27c].copy_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
-    quote
+/// Version 4, with this chain in its certification data.
+fn tdx_quote(chain: &[u8]) -> Vec<u8> {
+    let mut signed = vec![0; 0x278];
+    (signed[0], signed[2], signed[4]) = (4, 2, 0x81);
+    let sized = |kind: &[u8], data: Vec<u8>| [kind, &u32::try_from(data.len()).unwrap().to_le_bytes(), &data].concat();
+    let report = [vec![0; 384 + 64 + 2], sized(&[5, 0], chain.to_vec())].concat();
+    [signed, sized(&[], [vec![0; 64 + 64], sized(&[6, 0], report)].concat())].concat()
 }

@@ -16,7 +16,7 @@ const LATER: u64 = 1_782_950_400;
 fn genuine(scene: &Scene) -> GenuineQuote {
     let bytes = scene.quote();
     let quote = Quote::parse(&bytes).unwrap();
-    let evidence = TdxEvidence { quote: &quote, certificates: &[], report_data: None };
+    let evidence = TdxEvidence { quote: &quote, chain: &quote.chain().unwrap(), certificates: &[], report_data: None };
     appraise_quote(&evidence, &scene.roots(), NOW, &mut Checks::owing(&[])).unwrap()
 }
 
