@@ -40,6 +40,8 @@ pub(crate) struct Behaviour {
     /// The first definition finds the index taken.
     taken_meanwhile: bool,
     not_amazon: bool,
+    /// Each command is to be sent so often again.
+    again: u32,
     /// TPM_PT_NV_BUFFER_MAX, if it is not 1000.
     buffer: Option<u32>,
 }
@@ -52,6 +54,8 @@ pub(crate) struct Fake {
     session: Option<(Vec<u8>, Vec<u8>)>,
     key_loaded: bool,
     seen: Vec<u32>,
+    /// How often the command that comes was put off, and what it was.
+    put_off: (u32, Vec<u8>),
 }
 
 fn be32(bytes: &[u8]) -> u32 {
@@ -87,7 +91,7 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let tcti = Tcti::Swtpm { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
         let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
-        let mut fake = Self { behaviour, key, index: None, session: None, key_loaded: false, seen: Vec::new() };
+        let mut fake = Self { behaviour, key, index: None, session: None, key_loaded: false, seen: Vec::new(), put_off: (0, Vec::new()) };
         let thread = std::thread::spawn(move || {
             fake.serve(listener.accept().unwrap().0);
             fake
@@ -102,6 +106,13 @@ impl Fake {
             command.resize(be32(&head[2..]) as usize, 0);
             client.read_exact(&mut command[10..]).unwrap();
             let code = be32(&head[6..]);
+            if self.put_off.0 < self.behaviour.again {
+                assert!(self.put_off.0 == 0 || self.put_off.1 == command, "the same command comes again");
+                self.put_off = (self.put_off.0 + 1, command);
+                client.write_all(&unhex("80010000000a00000922")).unwrap();
+                continue;
+            }
+            self.put_off.0 = 0;
             self.seen.push(code);
             let refused = self.behaviour.refuses.get(&code).copied();
             let (code, body) = refused.map_or_else(|| self.answer(code, &command), |code| (code, Vec::new()));
@@ -296,13 +307,13 @@ fn nothing_stays_behind_a_step_that_failed() {
         (0x2000_0001, "TPM2_VENDOR_AWS_NSM_REQUEST"),
         (0x14e, "TPM2_NV_Read"),
     ] {
-        let (found, fake) = collect(&Behaviour { refuses: [(code, 0x922)].into(), ..Behaviour::default() });
+        let (found, fake) = collect(&Behaviour { refuses: [(code, 0x101)].into(), ..Behaviour::default() });
         let error = found.unwrap_err();
-        assert!(matches!(&error, CollectError::Tpm { step: found, code: 0x922, .. } if found.starts_with(step)), "{error}");
+        assert!(matches!(&error, CollectError::Tpm { step: found, code: 0x101, .. } if found.starts_with(step)), "{error}");
         assert!(fake.index.is_none() && fake.session.is_none() && !fake.key_loaded, "{step}");
     }
     // Where it cannot be removed, that is said.
-    let (found, _) = collect(&Behaviour { refuses: [(0x122, 0x922)].into(), ..Behaviour::default() });
+    let (found, _) = collect(&Behaviour { refuses: [(0x122, 0x101)].into(), ..Behaviour::default() });
     assert!(found.unwrap_err().to_string().contains("tpm2_nvundefine"));
 }
 
@@ -342,6 +353,15 @@ fn what_is_no_response_is_refused() {
         assert!(nitro_tpm::is_there(&tcti).unwrap_err().to_string().contains("a response of"));
         other.join().unwrap();
     }
+}
+
+#[test]
+fn a_command_that_the_tpm_puts_off_is_sent_again_and_not_for_ever() {
+    let (found, fake) = collect(&Behaviour { again: 4, ..Behaviour::default() });
+    assert!(found.is_ok());
+    assert!(fake.index.is_none() && fake.session.is_none() && !fake.key_loaded);
+    let (found, _) = collect(&Behaviour { again: 5, ..Behaviour::default() });
+    assert!(matches!(found.unwrap_err(), CollectError::Tpm { code: 0x922, .. }));
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl SoftwareTpm {
         let mut swtpm = Program::new("swtpm");
         swtpm.args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"]);
         swtpm.arg(format!("dir={}", state.path().display()));
-        swtpm.args(["--server", &format!("type=tcp,port={port},bindaddr=127.0.0.1,disconnect"), "--ctrl"]);
+        swtpm.args(["--server", &format!("type=tcp,port={port},bindaddr=127.0.0.1"), "--ctrl"]);
         swtpm.arg(format!("type=unixio,path={}", state.path().join("control").display()));
         let process = swtpm.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("swtpm is installed: run scripts/setup");
         let deadline = Instant::now() + Duration::from_secs(10);

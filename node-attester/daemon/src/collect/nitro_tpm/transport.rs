@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
+    time::Duration,
 };
 
 use podseal_protocol::require;
@@ -16,6 +17,13 @@ use crate::{collect::CollectError, config::Tcti};
 const MOST: usize = 4096;
 const NO_TPM: &str =
     "start it, or correct tpm.tcti; the device has to be readable and writable, and /dev/tpm0 belongs to one program at a time";
+
+/// TPM_RC_RETRY, TPM_RC_TESTING, TPM_RC_YIELDED (TPM 2.0 Part 2, section 6.6.3): the command was not begun and may be sent again. The first use of an
+/// authorization that counts against guessing always answers so (Part 1, section 19.8.5).
+const AGAIN: [u32; 3] = [0x922, 0x90a, 0x908];
+/// How often a command is sent at most.
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 enum Way {
     Device(File),
@@ -43,19 +51,33 @@ impl Transport {
         PathBuf::from(self.tcti.to_string())
     }
 
-    /// Sends a command. Its response has to say success; `remedy` is for where it does not.
+    /// Sends a command, again where the TPM asks for that. Its response has to say success; `remedy` is for where it does not.
     pub(super) fn send(&mut self, step: &'static str, command: Command, remedy: &'static str) -> Result<Response, CollectError> {
+        let command = command.finish();
+        let mut tries = 1..TRIES;
+        loop {
+            let (code, response) = self.once(step, &command)?;
+            if AGAIN.contains(&code) && tries.next().is_some() {
+                std::thread::sleep(BETWEEN_TRIES);
+                continue;
+            }
+            require(code == 0, CollectError::Tpm { tpm: self.tcti.to_string(), step, code, remedy })?;
+            return Ok(response);
+        }
+    }
+
+    /// The response's code, and the response from behind its header on.
+    fn once(&mut self, step: &'static str, command: &[u8]) -> Result<(u32, Response), CollectError> {
         let exchanged = match &mut self.way {
-            Way::Device(device) => exchange_with_device(device, &command.finish()),
-            Way::Tcp(stream) => exchange_by_stream(stream, &command.finish()),
+            Way::Device(device) => exchange_with_device(device, command),
+            Way::Tcp(stream) => exchange_by_stream(stream, command),
         };
         let failed = |problem| CollectError::File { path: self.path(), step, problem, remedy: NO_TPM };
         let mut response = Response(exchanged.map_err(failed)?, 0);
         let (_, size, code) = (response.u16(), response.u32(), response.u32().ok_or_else(|| self.malformed(step))?);
         let size = size.and_then(|size| usize::try_from(size).ok());
         require(size == Some(response.0.len()), self.malformed(step))?;
-        require(code == 0, CollectError::Tpm { tpm: self.tcti.to_string(), step, code, remedy })?;
-        Ok(response)
+        Ok((code, response))
     }
 
     pub(super) fn malformed(&self, step: &'static str) -> CollectError {
