@@ -5,6 +5,7 @@
 //! issuer said then, and whoever wants it fresh sends a nonce. [`Token`] and [`Claims`] only parse.
 
 mod claims;
+mod names;
 mod own_key;
 mod profile;
 mod psa;
@@ -35,6 +36,11 @@ pub fn appraise_token(token: &Token, key: Option<&Key>, nonce: Option<&[u8]>, ch
     let algorithm = token.algorithm().filter(|algorithm| key.is_none_or(|key| key.is_for(*algorithm)));
     let wanted = if key.is_some() { "a signature algorithm of the given key" } else { "a signature algorithm" };
     holds &= checks.record(&rules::ALGORITHM, algorithm.is_some(), wanted, token.algorithm_name().to_owned());
+    if let Some((token, key)) = token.key_id().zip(key.and_then(Key::id)) {
+        // RFC 9052 has bytes, of which a JWK may have either form.
+        let same = token == key.as_bytes() || URL_SAFE_NO_PAD.encode(token) == key;
+        holds &= checks.record(&rules::KEY_ID, same, key.to_owned(), String::from_utf8_lossy(token).into_owned());
+    }
     if let Some(key) = key {
         checks.also_owing(&[&rules::SIGNATURE]);
         // By an algorithm that is not the key's nothing can be verified.
@@ -58,9 +64,14 @@ pub fn appraise_policy(claims: &Claims, key: &Key, checks: &mut Checks) -> bool 
     let own = checks.record(&rules::OWN_KEY, !own, "a key that is known from elsewhere", found);
     let profile = appraise_profile(claims, checks);
     let result = result::appraise(claims, checks);
-    let debug = psa::is_debuggable(claims);
+    let sets = claims.sets();
+    let debug = sets.iter().find_map(|set| psa::is_debuggable(*set));
     let open = checks.record(&rules::DEBUG, debug.is_none(), "debugging is disabled", debug.unwrap_or_else(|| "nothing else".to_owned()));
-    let nothing = if claims.members().is_empty() { Some("no claim") } else { psa::measures_nothing(claims) };
+    let nothing = if sets.iter().all(|set| set.says_nothing()) {
+        Some("no claim about a device")
+    } else {
+        sets.iter().find_map(|set| psa::measures_nothing(*set))
+    };
     let measured = checks.record(&rules::MEASURED, nothing.is_none(), "claims and measurements", nothing.unwrap_or("some"));
     own && profile && result && open && measured
 }
@@ -73,7 +84,8 @@ pub fn appraise_profile(claims: &Claims, checks: &mut Checks) -> bool {
 
 /// RFC 9711, 4.1: the nonce, or one of several; JSON has it as text, in which bytes are base64url or stand for themselves.
 fn answers(claims: &Claims, nonce: &[u8]) -> (bool, String) {
-    let Some(value) = claims.get(&["eat_nonce", "10", "psa-nonce", "-75008", "nonce"]) else {
+    let claims = claims.top();
+    let Some(value) = claims.get(&names::ANY_NONCE) else {
         return (false, "no nonce".to_owned());
     };
     let all = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);

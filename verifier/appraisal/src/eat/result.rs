@@ -1,15 +1,13 @@
 //! EAR: the results of appraisals (draft-ietf-rats-ear; draft-ietf-rats-ar4si for tiers and the trustworthiness vector).
 
-use super::claims::{Claims, member};
+use super::claims::{Claims, Encoding, Set};
+use super::names::{ISSUED, PROFILE, STATUS, SUBMODULES, VECTOR, VERIFIER};
 use super::rules::RESULT;
 use crate::check::Checks;
 use serde_json::Value;
 
 /// `eat_profile` of EAR.
-const PROFILE: &str = "tag:github.com,2023:veraison/ear";
-const STATUS: [&str; 2] = ["ear.status", "1000"];
-const VECTOR: [&str; 2] = ["ear.trustworthiness-vector", "1001"];
-const SUBMODULES: [&str; 2] = ["submods", "266"];
+const EAR: &str = "tag:github.com,2023:veraison/ear";
 
 /// How far an appraiser trusts something (AR4SI, 2.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,47 +42,48 @@ impl Tier {
     }
 }
 
-/// What EAR does not allow.
-pub(super) fn problem(claims: &Claims) -> Option<String> {
-    if claims.get(&["eat_profile", "265"]).and_then(Value::as_str) != Some(PROFILE) {
-        return None;
+/// What EAR does not allow; a vector that is none is one nowhere.
+pub(super) fn problem(claims: Set<'_>, sets: &[Set<'_>]) -> Option<String> {
+    let vector = |set: &Set<'_>| {
+        let fits = |vector: &Value| vector.as_object().is_some_and(|vector| vector.values().all(|claim| Tier::of_claim(claim).is_some()));
+        let none = set.get(&VECTOR).is_some_and(|vector| !fits(vector));
+        none.then(|| format!("{} has a trustworthiness vector of other values than -128 to 127", set.name()))
+    };
+    let vector = || sets.iter().find_map(vector);
+    if claims.get(&PROFILE).and_then(Value::as_str) != Some(EAR) {
+        return vector();
     }
-    if !claims.get(&["iat", "6"]).is_some_and(Value::is_number) {
+    if !claims.get(&ISSUED).is_some_and(Value::is_number) {
         return Some("no iat".to_owned());
     }
-    let verifier = claims.get(&["ear.verifier-id", "1004"]);
-    let says = |names: &[&str]| verifier.and_then(|id| member(id, names)).is_some_and(Value::is_string);
-    if !says(&["developer", "0"]) || !says(&["build", "1"]) {
+    let (developer, build) = match claims.encoding() {
+        Encoding::Json => ("developer", "build"),
+        Encoding::Cbor => ("0", "1"),
+    };
+    let verifier = claims.get(&VERIFIER);
+    let says = |name: &str| verifier.and_then(|id| id.get(name)).is_some_and(Value::is_string);
+    if !says(developer) || !says(build) {
         return Some("no ear.verifier-id with developer and build".to_owned());
     }
     let Some(submodules) = claims.get(&SUBMODULES).and_then(Value::as_object).filter(|all| !all.is_empty()) else {
         return Some("no appraisal among its submods".to_owned());
     };
-    submodules.iter().find_map(|(name, appraisal)| {
-        let status = member(appraisal, &STATUS).and_then(Tier::of_status);
-        let vector = member(appraisal, &VECTOR)
-            .is_none_or(|vector| vector.as_object().is_some_and(|vector| vector.values().all(|claim| Tier::of_claim(claim).is_some())));
-        match (status, vector) {
-            (Some(_), true) => None,
-            (None, _) => Some(format!("{name} has no ear.status")),
-            (_, false) => Some(format!("{name} has a trustworthiness vector of other values than -128 to 127")),
-        }
-    })
+    let status = |appraisal| claims.within(appraisal, &STATUS).and_then(Tier::of_status);
+    let silent = submodules.iter().find(|(_, appraisal)| status(appraisal).is_none());
+    silent.map(|(name, _)| format!("{name} has no ear.status")).or_else(vector)
 }
 
-/// Every appraisal that is reported, at the top or in a submodule, must affirm, and no claim in its vector may be worse than that.
+/// Every appraisal that is reported, at the top or in a submodule at any depth, must affirm, and no claim in its vector may be worse
+/// than that.
 pub(super) fn appraise(claims: &Claims, checks: &mut Checks) -> bool {
-    let top = [("the token", claims.get(&STATUS), claims.get(&VECTOR))];
-    let submodules = claims.get(&SUBMODULES).and_then(Value::as_object);
-    let submodules = submodules.into_iter().flatten().map(|(name, one)| (name.as_str(), member(one, &STATUS), member(one, &VECTOR)));
-    let worse = top.into_iter().chain(submodules).find_map(|(name, status, vector)| {
-        let status = status.filter(|status| Tier::of_status(status) != Some(Tier::Affirming)).map(|status| format!("{name}: {status}"));
+    let worse = claims.sets().into_iter().find_map(|set| {
+        let status = set.get(&STATUS).filter(|status| Tier::of_status(status) != Some(Tier::Affirming));
         let claim = || {
-            let mut vector = vector.and_then(Value::as_object).into_iter().flatten();
+            let mut vector = set.get(&VECTOR).and_then(Value::as_object).into_iter().flatten();
             let worse = vector.find(|(_, claim)| !matches!(Tier::of_claim(claim), Some(Tier::None | Tier::Affirming)));
-            worse.map(|(claim, value)| format!("{name}: {claim} {value}"))
+            worse.map(|(claim, value)| format!("{}: {claim} {value}", set.name()))
         };
-        status.or_else(claim)
+        status.map(|status| format!("{}: {status}", set.name())).or_else(claim)
     });
     checks.record(&RESULT, worse.is_none(), "affirming", worse.unwrap_or_else(|| "nothing worse".to_owned()))
 }

@@ -8,7 +8,9 @@ const ISSUER: &str =
 /// No extension that a reader must understand.
 pub static CRITICAL: Rule = Rule { name: "eat.critical", spec: "RFC 7515, 4.1.11; RFC 9052, 3.1", remedy: ISSUER };
 /// A signature algorithm, and one of the key's.
-pub static ALGORITHM: Rule = Rule { name: "eat.algorithm", spec: "RFC 8725, 3.1 and 3.2; RFC 7517, 4.2 and 4.4", remedy: ISSUER };
+pub static ALGORITHM: Rule = Rule { name: "eat.algorithm", spec: "RFC 8725, 3.1 and 3.2; RFC 7517, 4.2 to 4.4", remedy: ISSUER };
+/// The token and the given key name the same key, where both name one.
+pub static KEY_ID: Rule = Rule { name: "eat.key_id", spec: "RFC 7515, 4.1.4; RFC 7517, 4.5; RFC 9052, 3.1", remedy: ISSUER };
 /// The given key signed header and claims as they came.
 pub static SIGNATURE: Rule = Rule { name: "eat.signature", spec: "RFC 7515, 5.2; RFC 9052, 4.4", remedy: ISSUER };
 /// The token answers what was asked.
@@ -48,7 +50,7 @@ pub static MEASURED: Rule = Rule {
     remedy: "Have software measured on the device: a token without claims, or without measurements, says nothing about what runs.",
 };
 
-/// Whether the token is the given key's; the nonce's rule where one is expected.
-pub static RULES: [&Rule; 4] = [&CRITICAL, &ALGORITHM, &SIGNATURE, &NONCE];
+/// Whether the token is the given key's; [`KEY_ID`] where both have one, [`NONCE`] where one is expected.
+pub static RULES: [&Rule; 5] = [&CRITICAL, &ALGORITHM, &KEY_ID, &SIGNATURE, &NONCE];
 /// Whether the shipped default policy would release anything on it; of claims that nobody signed, [`PROFILE`] alone.
 pub static POLICY_RULES: [&Rule; 5] = [&OWN_KEY, &PROFILE, &RESULT, &DEBUG, &MEASURED];

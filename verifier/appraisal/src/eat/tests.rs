@@ -96,6 +96,36 @@ fn key_that_is_for_something_else() {
 }
 
 #[test]
+fn key_that_is_for_other_operations() {
+    let signer = p256();
+    for (operations, fails) in
+        [(json!(["verify"]), false), (json!(["encrypt"]), true), (json!(["sign", "verify"]), false), (json!([]), true)]
+    {
+        let mut public = signer.jwk.clone();
+        public["key_ops"] = operations.clone();
+        let wanted: &[&str] = if fails { &["eat.algorithm"] } else { &[] };
+        let key = Key::of_jwk(public.to_string().as_bytes()).unwrap();
+        assert_eq!(failed(&jwt(&signer, &json!({"a": 1})), &key), wanted, "{operations}");
+    }
+}
+
+#[test]
+fn key_of_another_name() {
+    let signer = p256();
+    let mut public = signer.jwk.clone();
+    public["kid"] = "mine".into();
+    let named = Key::of_jwk(public.to_string().as_bytes()).unwrap();
+    let token = |id: &str| jwt_with(&json!({"alg": "ES256", "kid": id}), &signer, &json!({"a": 1}));
+    assert_eq!(failed(&token("mine"), &named), [""; 0]);
+    assert_eq!(failed(&token("other"), &named), ["eat.key_id"]);
+    assert_eq!(failed(&token("other"), &jwk(&signer)), [""; 0]);
+    assert_eq!(failed(&jwt(&signer, &json!({"a": 1})), &named), [""; 0]);
+    let token = |id: &[u8]| mint::cwt_with(&map(&[(int(1), int(-7)), (int(4), bytes(id))]), &map(&[]), &signer, &map(&[]));
+    assert_eq!(run(&Token::of_cwt(&token(b"mine")).unwrap(), &named, None), [""; 0]);
+    assert_eq!(run(&Token::of_cwt(&token(b"other")).unwrap(), &named, None), ["eat.key_id"]);
+}
+
+#[test]
 fn another_key_or_other_bytes() {
     for signer in signers() {
         let token = jwt(&signer, &json!({"a": 1}));
@@ -116,8 +146,10 @@ fn another_key_or_other_bytes() {
 #[test]
 fn critical_extensions_are_not_understood() {
     let signer = p256();
-    let header = json!({"alg": "ES256", "b64": false, "crit": ["b64"]});
-    assert_eq!(failed(&jwt_with(&header, &signer, &json!({"a": 1})), &jwk(&signer)), ["eat.critical"]);
+    for critical in [json!(["b64"]), json!([]), json!(null)] {
+        let header = json!({"alg": "ES256", "b64": false, "crit": critical});
+        assert_eq!(failed(&jwt_with(&header, &signer, &json!({"a": 1})), &jwk(&signer)), ["eat.critical"], "{critical}");
+    }
     let protected = map(&[(int(1), int(-7)), (int(2), array(&[int(4)])), (int(4), bytes(b"key"))]);
     let token = mint::cwt_with(&protected, &map(&[]), &signer, &map(&[]));
     assert_eq!(run(&Token::of_cwt(&token).unwrap(), &jwk(&signer), None), ["eat.critical"]);

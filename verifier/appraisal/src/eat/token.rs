@@ -37,6 +37,7 @@ pub struct Token {
     algorithm: Option<Algorithm>,
     algorithm_name: String,
     critical: bool,
+    key_id: Option<Vec<u8>>,
     signed: Vec<u8>,
     signature: Vec<u8>,
     claims: Claims,
@@ -54,10 +55,12 @@ impl Token {
         let Tree(header) = json::parse(&compact.header).map_err(TokenError::Jwt)?;
         let name = known.algorithm.as_deref().unwrap_or("no alg").to_owned();
         Ok(Self {
-            header,
             algorithm: Algorithm::of_jose(&name),
             algorithm_name: name,
-            critical: known.critical.is_some(),
+            // Also where it is null.
+            critical: header.get("crit").is_some(),
+            header,
+            key_id: known.key_id.map(|id| id.0.into_owned().into_bytes()),
             signed: compact.signed.to_vec(),
             claims: Claims::of_json(&compact.claims).map_err(TokenError::Claims)?,
             signature: compact.signature,
@@ -80,6 +83,7 @@ impl Token {
             algorithm: algorithm.and_then(Algorithm::of_cose),
             algorithm_name: header.get("1").map_or_else(|| "no alg".to_owned(), ToString::to_string),
             critical: header.get("2").is_some() || !message.unprotected().crit.is_empty(),
+            key_id: Some(message.protected().key_id.clone()).filter(|id| !id.is_empty()),
             header,
             signed: message.signed_bytes(),
             signature: message.signature().to_vec(),
@@ -111,6 +115,10 @@ impl Token {
         self.critical
     }
 
+    pub(super) fn key_id(&self) -> Option<&[u8]> {
+        self.key_id.as_deref()
+    }
+
     pub(super) fn is_signed_by(&self, key: &Key, algorithm: Algorithm) -> bool {
         key.public.verifies(algorithm, &self.signed, &self.signature)
     }
@@ -121,6 +129,7 @@ impl Token {
 pub struct Key {
     pub(super) public: PublicKey,
     algorithm: Option<String>,
+    id: Option<String>,
     for_signatures: bool,
 }
 
@@ -133,7 +142,10 @@ impl Key {
         let jwk: Jwk<'_> = json::parse(bytes).map_err(TokenError::Key)?;
         let public = PublicKey::of_jwk(&jwk).map_err(|error| TokenError::Key(error.to_string()))?;
         let algorithm = jwk.algorithm.as_deref().map(ToOwned::to_owned);
-        Ok(Self { public, algorithm, for_signatures: jwk.usage.as_deref().is_none_or(|usage| usage == "sig") })
+        // RFC 7517, 4.2 and 4.3: either may say so.
+        let used = jwk.usage.as_deref().is_none_or(|usage| usage == "sig");
+        let operates = jwk.operations.as_ref().is_none_or(|all| all.iter().any(|one| **one == *"verify"));
+        Ok(Self { public, algorithm, id: jwk.key_id.map(|id| id.0.into_owned()), for_signatures: used && operates })
     }
 
     /// Reads a `SubjectPublicKeyInfo`, DER.
@@ -142,7 +154,12 @@ impl Key {
     /// [`TokenError::Key`].
     pub fn of_spki(bytes: &[u8]) -> Result<Self, TokenError> {
         let public = PublicKey::of_spki(bytes).map_err(|error| TokenError::Key(error.to_string()))?;
-        Ok(Self { public, algorithm: None, for_signatures: true })
+        Ok(Self { public, algorithm: None, id: None, for_signatures: true })
+    }
+
+    /// How its issuer calls it, if it says so.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     /// Whether it is for signatures by `algorithm`: by its type, and by what it says of itself.

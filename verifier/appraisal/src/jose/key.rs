@@ -120,6 +120,7 @@ object! {
         key_type: Text<'a> = "kty",
         key_id: Text<'a> = "kid",
         usage: Text<'a> = "use",
+        operations: Vec<Text<'a>> = "key_ops",
         algorithm: Text<'a> = "alg",
         curve: Text<'a> = "crv",
         n: Text<'a> = "n",

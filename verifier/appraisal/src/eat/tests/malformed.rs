@@ -48,6 +48,35 @@ fn cbor_tokens_of_another_form() {
     assert!(Token::of_cwt(&trailing).is_err());
 }
 
+/// In CBOR registered claims go by numbers and in JSON by words: nothing else may stand in for one.
+#[test]
+fn claims_by_the_name_of_the_other_encoding() {
+    let inner = |members: &[_]| map(&[(int(266), map(&[(text("a"), map(members))]))]);
+    assert!(Claims::of_cbor(&inner(&[(int(1000), int(2)), (text("status"), int(2))])).is_ok());
+    for (what, wrong) in [
+        ("status", inner(&[(text("ear.status"), int(2)), (int(1000), int(96))])),
+        ("status alone", inner(&[(text("ear.status"), int(2))])),
+        ("vector", inner(&[(int(1000), int(2)), (text("ear.trustworthiness-vector"), map(&[])), (int(1001), map(&[(int(0), int(97))]))])),
+        ("debug", map(&[(text("dbgstat"), int(4)), (int(263), int(0))])),
+        ("submodules", map(&[(text("submods"), map(&[]))])),
+        ("a number in text", map(&[(text("265"), int(1))])),
+        ("one that nobody registered", map(&[(int(8), map(&[(text("-2"), int(1))]))])),
+        ("two forms of one claim", map(&[(int(2395), int(0x3000)), (int(-75002), int(0))])),
+    ] {
+        assert!(Claims::of_cbor(&wrong).is_err(), "{what}");
+    }
+    for wrong in [
+        json!({"submods": {"a": {"ear.status": "affirming", "1000": 96}}}),
+        json!({"submods": {"a": {"submods": {"b": {"1000": 2}}}}}),
+        json!({"263": 4}),
+        json!({"6": 1}),
+        json!({"eat_profile": "a", "eat-profile": "b"}),
+    ] {
+        assert!(Claims::of_json(wrong.to_string().as_bytes()).is_err(), "{wrong}");
+    }
+    assert!(Claims::of_json(br#"{"pcrs":{"0":"a","7":"b"},"99999":1}"#).is_ok());
+}
+
 #[test]
 fn claims_that_are_told() {
     let item = map(&[

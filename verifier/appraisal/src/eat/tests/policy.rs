@@ -2,7 +2,8 @@ use super::mint::{Signer, jwk, p256, signers};
 use crate::cose::tests::{array, bytes, int, map, text};
 use crate::eat::{Claims, appraise_policy};
 use crate::tpm::tests::appraise;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 /// The rules that failed of claims under this key.
@@ -19,8 +20,20 @@ pub(super) fn of_json(claims: &Value) -> Vec<&'static str> {
 #[test]
 fn key_that_vouches_for_itself() {
     let (signer, other) = (p256(), p256());
-    let own = [json!({"jwk": signer.jwk}), json!({"a": [{"keys": [other.jwk, signer.jwk]}]}), signer.jwk.clone()];
-    for claims in own {
+    let bare = json!({"crv": "P-256", "x": signer.jwk["x"]});
+    let der = URL_SAFE_NO_PAD.encode(&signer.spki);
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(&signer.spki));
+    let own = [
+        json!({"jwk": signer.jwk}),
+        json!({"a": [{"keys": [other.jwk, signer.jwk]}]}),
+        signer.jwk.clone(),
+        json!({"cnf": {"jwk": bare}}),
+        json!({"a": signer.jwk.to_string()}),
+        json!({"a": [der]}),
+        json!({"a": pem}),
+    ];
+    for mut claims in own {
+        claims["swname"] = "a".into();
         let claims = Claims::of_json(claims.to_string().as_bytes()).unwrap();
         assert_eq!(refused(&claims, &signer), ["eat.key_of_its_own"]);
         assert_eq!(refused(&claims, &p256()), [""; 0]);
@@ -34,10 +47,11 @@ fn cose_key_that_vouches_for_itself() {
         let number = |name: &str| bytes(&URL_SAFE_NO_PAD.decode(signer.jwk[name].as_str().unwrap()).unwrap());
         let key = match signer.jwk["kty"].as_str().unwrap() {
             "RSA" => vec![(int(1), int(3)), (int(-1), number("n")), (int(-2), number("e"))],
-            "EC" => vec![(int(1), int(2)), (int(-2), number("x")), (int(-3), number("y"))],
+            // The point in its compressed form.
+            "EC" => vec![(int(1), int(2)), (int(-2), number("x")), (int(-3), vec![0xf5])],
             _ => vec![(int(1), int(1)), (int(-2), number("x"))],
         };
-        let claims = Claims::of_cbor(&map(&[(int(8), map(&[(int(1), map(&key))]))])).unwrap();
+        let claims = Claims::of_cbor(&map(&[(int(256), bytes(&[1])), (int(8), map(&[(int(1), map(&key))]))])).unwrap();
         assert_eq!(refused(&claims, &signer), ["eat.key_of_its_own"], "{}", signer.name);
         assert_eq!(refused(&claims, &p256()), [""; 0], "{}", signer.name);
     }
@@ -47,6 +61,7 @@ fn ear() -> Value {
     json!({
         "eat_profile": "tag:github.com,2023:veraison/ear",
         "iat": 1_666_091_373,
+        "ear.raw-evidence": "AQ",
         "ear.verifier-id": {"developer": "d", "build": "b"},
         "submods": {"test": {"ear.status": "affirming", "ear.trustworthiness-vector": {"hardware": 2, "executables": 0}}},
     })
@@ -88,6 +103,28 @@ fn result_in_cbor() {
     assert_eq!(ear(2, 96), ["eat.result"]);
 }
 
+/// A submodule may have submodules of its own, in EAR or not.
+#[test]
+fn result_in_a_submodule_of_a_submodule() {
+    let submodules = |one: &str, value: Value| json!({"inner": {"submods": {"innermost": {one: value}}}});
+    for status in ["warning", "contraindicated", "good"] {
+        let status = submodules("ear.status", status.into());
+        assert_eq!(ear_with(|claims| claims["submods"]["test"]["submods"] = status.clone()), ["eat.result"]);
+        assert_eq!(of_json(&json!({"swname": "a", "submods": status})), ["eat.result"]);
+    }
+    let vector = submodules("ear.trustworthiness-vector", json!({"hardware": 97}));
+    assert_eq!(ear_with(|claims| claims["submods"]["test"]["submods"] = vector.clone()), ["eat.result"]);
+    let debug = submodules("dbgstat", "enabled".into());
+    assert_eq!(ear_with(|claims| claims["submods"]["test"]["submods"] = debug.clone()), ["eat.debug"]);
+    let fine = submodules("dbgstat", "disabled".into());
+    assert_eq!(ear_with(|claims| claims["submods"]["test"]["submods"] = fine.clone()), [""; 0]);
+    for wrong in [json!([]), json!([{"ear.status": "warning"}]), json!({"a": [{"ear.status": "warning"}]}), json!({"a": 1})] {
+        assert_eq!(of_json(&json!({"swname": "a", "submods": wrong})), ["eat.profile"], "{wrong}");
+    }
+    let others = json!({"a": ["DIGEST", ["SHA-256", "AAAA"]], "b": {"swname": "b"}, "c": "e30"});
+    assert_eq!(of_json(&json!({"submods": others})), [""; 0]);
+}
+
 #[test]
 fn result_without_what_its_profile_demands() {
     for name in ["iat", "ear.verifier-id", "submods"] {
@@ -103,28 +140,46 @@ fn result_without_what_its_profile_demands() {
 #[test]
 fn nonce_of_a_length_that_is_none() {
     for nonce in [json!(""), json!("1234567"), json!("a".repeat(89)), json!([]), json!(["12345678", ""]), json!(1)] {
-        assert_eq!(of_json(&json!({"eat_nonce": nonce})), ["eat.profile"], "{nonce}");
+        assert_eq!(of_json(&json!({"swname": "a", "eat_nonce": nonce})), ["eat.profile"], "{nonce}");
     }
-    assert_eq!(of_json(&json!({"eat_nonce": ["12345678", "a".repeat(88)]})), [""; 0]);
+    assert_eq!(of_json(&json!({"swname": "a", "eat_nonce": ["12345678", "a".repeat(88)]})), [""; 0]);
     for length in [0, 7, 65] {
-        let claims = Claims::of_cbor(&map(&[(int(10), bytes(&vec![1; length]))])).unwrap();
+        let claims = Claims::of_cbor(&map(&[(int(256), bytes(&[1])), (int(10), bytes(&vec![1; length]))])).unwrap();
         assert_eq!(refused(&claims, &p256()), ["eat.profile"], "{length}");
     }
-    let two = Claims::of_cbor(&map(&[(int(10), array(&[bytes(&[1; 8]), bytes(&[1; 64])]))])).unwrap();
+    let two = Claims::of_cbor(&map(&[(int(256), bytes(&[1])), (int(10), array(&[bytes(&[1; 8]), bytes(&[1; 64])]))])).unwrap();
     assert_eq!(refused(&two, &p256()), [""; 0]);
 }
 
 #[test]
 fn device_that_lets_debuggers_in() {
-    assert_eq!(of_json(&json!({"dbgstat": "enabled"})), ["eat.debug"]);
-    assert_eq!(of_json(&json!({"dbgstat": "disabled-permanently"})), [""; 0]);
-    let status = |value| refused(&Claims::of_cbor(&map(&[(int(263), int(value))])).unwrap(), &p256());
-    assert_eq!(status(0), ["eat.debug"]);
-    assert_eq!(status(3), [""; 0]);
+    for status in [json!("enabled"), json!("Disabled"), json!("unknown"), json!(0), json!(3), json!(null), json!(true)] {
+        assert_eq!(of_json(&json!({"dbgstat": status})), ["eat.debug"], "{status}");
+        assert_eq!(of_json(&json!({"swname": "a", "submods": {"a": {"dbgstat": status}}})), ["eat.debug"], "{status}");
+    }
+    for status in ["disabled", "disabled-since-boot", "disabled-permanently", "disabled-fully-and-permanently"] {
+        assert_eq!(of_json(&json!({"dbgstat": status})), [""; 0], "{status}");
+    }
+    let status = |value| refused(&Claims::of_cbor(&map(&[(int(263), value)])).unwrap(), &p256());
+    for wrong in [int(0), int(5), int(-1), text("disabled"), text("4")] {
+        assert_eq!(status(wrong.clone()), ["eat.debug"], "{wrong:?}");
+    }
+    for value in 1..=4 {
+        assert_eq!(status(int(value)), [""; 0]);
+    }
 }
 
 #[test]
 fn token_that_claims_nothing() {
-    assert_eq!(of_json(&json!({})), ["eat.measured"]);
-    assert_eq!(refused(&Claims::of_cbor(&map(&[])).unwrap(), &p256()), ["eat.measured"]);
+    let about_itself = json!({"iss": "i", "sub": "s", "iat": 1, "exp": 2, "eat_nonce": "12345678", "hello": "w"});
+    for claims in [json!({}), json!({"iat": 1, "hello": "w"}), about_itself, json!({"submods": {"a": {"iat": 1}}})] {
+        assert_eq!(of_json(&claims), ["eat.measured"], "{claims}");
+    }
+    for claims in [json!({"swname": "a"}), json!({"x-ms-attestation-type": "t"}), json!({"submods": {"a": {"ueid": "AQ"}}})] {
+        assert_eq!(of_json(&claims), [""; 0], "{claims}");
+    }
+    let of_cbor = |claims: &[_]| refused(&Claims::of_cbor(&map(claims)).unwrap(), &p256());
+    assert_eq!(of_cbor(&[]), ["eat.measured"]);
+    assert_eq!(of_cbor(&[(int(6), int(1)), (int(10), bytes(&[1; 8]))]), ["eat.measured"]);
+    assert_eq!(of_cbor(&[(int(256), bytes(&[1]))]), [""; 0]);
 }
