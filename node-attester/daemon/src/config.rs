@@ -29,6 +29,10 @@
 //! [pod_log]                             # optional: without it no pod log is kept
 //! file = "/var/lib/podseal/pod-log"
 //!
+//! [evidence]                            # optional, as is each key: where the kernel and devices have evidence
+//! privlevel = 0                         # VMPL of SEV-SNP reports; without it the kernel's
+//! azure_wait_ms = 3000                  # from writing report data to reading the report
+//!
 //! [limits]                              # optional, as is each key
 //! connections = 256
 //! frame_ms = 5000                       # for the launcher to send its request, and to take its reply
@@ -50,6 +54,7 @@
 //! format = "text"                       # or json
 //! ```
 
+mod evidence;
 mod raw;
 
 use std::{
@@ -62,6 +67,7 @@ use podseal_protocol::{Digest, Limits};
 use podseal_wire::pinned::Timeouts;
 
 use crate::hardening::{Exceptions, User};
+pub use evidence::Evidence;
 use raw::{Keyed, RawConfig};
 
 /// What is wrong with a configuration, where, and what to do.
@@ -118,6 +124,8 @@ pub struct Config {
     pub workload: Workload,
     /// The pod log, where one is kept. Its register is quoted besides [`Tpm::pcrs`].
     pub pod_log: Option<PathBuf>,
+    /// Where hardware evidence is collected.
+    pub evidence: Evidence,
     /// Limits and deadlines.
     pub bounds: Bounds,
     /// Who the process is that talks to the verifier.

@@ -6,8 +6,10 @@
 pub mod boot_id;
 pub mod claim;
 pub mod client;
+pub mod collect;
 pub mod config;
 pub mod daemon;
+pub mod doctor;
 pub mod enrol;
 pub mod hardening;
 pub mod identify;

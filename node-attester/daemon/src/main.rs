@@ -11,7 +11,9 @@ use std::{
 use clap::{Parser, Subcommand};
 use podseal_node_attester::{
     config::{Config, Tcti},
-    daemon, enrol, hardening,
+    daemon,
+    doctor::{self, Diagnosis, Questions},
+    enrol, hardening,
     network::{self, Keeper},
 };
 
@@ -52,6 +54,21 @@ enum Verb {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Asks each source of hardware evidence on this machine, says what came, and saves it for `podseal report verify`.
+    Doctor {
+        /// Asks for evidence over random report data.
+        #[arg(long, required = true)]
+        evidence: bool,
+        /// The configuration file; without it the kernel's own paths and /dev/tpmrm0 are looked at.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Saves the evidence to this folder, each kind in a folder of its own.
+        #[arg(long, value_name = "DIR")]
+        save: Option<PathBuf>,
+        /// Says it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -59,6 +76,13 @@ fn main() -> ExitCode {
         Verb::Keeper => return child(network::keeper::run(log)),
         Verb::Network => return child(network::process::run(log).map(|()| true)),
         Verb::CheckConfig { config } => check_config(&config),
+        Verb::Doctor { evidence: _, config, save, json } => match quiet().and_then(|()| diagnose(config.as_deref(), save.as_deref())) {
+            Ok(diagnosis) => {
+                let _ = writeln!(io::stdout(), "{}", if json { diagnosis.json() } else { diagnosis.text() });
+                return if diagnosis.works() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            }
+            Err(error) => Err(error),
+        },
         Verb::Enroll { config, token_file } => quiet().and_then(|()| enroll(&config, token_file.as_deref())),
         Verb::Run { config } => quiet().and_then(|()| run(&config)),
     };
@@ -91,6 +115,11 @@ type Done = Result<String, Box<dyn std::error::Error>>;
 fn check_config(file: &Path) -> Done {
     Config::load(file)?;
     Ok(format!("{}: good", file.display()))
+}
+
+fn diagnose(config: Option<&Path>, save: Option<&Path>) -> Result<Diagnosis, Box<dyn std::error::Error>> {
+    let questions = config.map(Config::load).transpose()?.map_or_else(Questions::unconfigured, |config| Questions::of(&config));
+    Ok(doctor::diagnose(&questions, save)?)
 }
 
 fn enroll(file: &Path, token_file: Option<&Path>) -> Done {

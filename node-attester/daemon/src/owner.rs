@@ -8,7 +8,7 @@ mod ak;
 mod ak_state;
 mod job;
 mod pod_log;
-mod quote;
+pub(crate) mod quote;
 mod tpm;
 mod wedge;
 
@@ -21,7 +21,10 @@ use podseal_protocol::{
     pod_log::{Event, Register},
 };
 use tokio::sync::{mpsc, oneshot};
-use tss_esapi::constants::{Tss2ResponseCode, Tss2ResponseCodeKind};
+use tss_esapi::{
+    Context,
+    constants::{Tss2ResponseCode, Tss2ResponseCodeKind},
+};
 
 use crate::{
     config::{AkKind, Tcti},
@@ -157,7 +160,7 @@ pub enum TpmError {
 
 impl TpmError {
     /// Names the step that a TPM command belongs to.
-    fn at(step: &'static str) -> impl Fn(tss_esapi::Error) -> Self {
+    pub(crate) fn at(step: &'static str) -> impl Fn(tss_esapi::Error) -> Self {
         move |problem| if is_reply_altered(&problem) { Self::ReplyAltered { step } } else { Self::Command { step, problem } }
     }
 
@@ -177,6 +180,14 @@ fn is_reply_altered(problem: &tss_esapi::Error) -> bool {
     let tss_esapi::Error::Tss2Error(Tss2ResponseCode::FormatZero(code)) = problem else { return false };
     let shown = code.to_string();
     [" 0x7001b", " 0x70007"].iter().any(|known| shown.ends_with(known))
+}
+
+/// Connects to a TPM beside the owner's thread; for what needs no owner.
+///
+/// # Errors
+/// [`TpmError::Unreachable`].
+pub fn connect(tcti: &Tcti) -> Result<Context, TpmError> {
+    tpm::connect(tcti)
 }
 
 /// Evidence collected from one machine: what varies by hardware.

@@ -41,6 +41,8 @@ fn a_good_configuration_is_accepted_and_nothing_is_opened() {
         "[log]\nformat = \"json\"\n",
         "[pod_log]\nfile = \"/var/lib/podseal/pod-log\"\n",
         "[network]\nuid = 4711\ngid = 4712\n",
+        "[evidence]\n",
+        "[evidence]\nprivlevel = 3\nazure_wait_ms = 100\ntsm = \"/tsm\"\nsev_guest = \"/s\"\nrtmr = \"/r\"\nccel = \"/c\"\nccel_table = \"/t\"\nnsm = \"/n\"\n",
         "[hardening]\nexceptions = []\n",
         "[hardening]\nexceptions = [\"landlock\", \"landlock-net\", \"privileged-network\", \"seccomp\"]\n",
         "[limits]\nframe_ms = 10\nidentify_ms = 600000\nround_ms = 1000\nconnect_ms = 1000\ncall_ms = 1000\n",
@@ -65,7 +67,7 @@ fn unknown_config_key_refused() {
         let (accepted, said) = check(&GOOD.replace(place, &format!("{place}\nsurprise = 1")));
         assert!(!accepted && said.contains("surprise") && said.contains(&format!("attester.toml:{line}: ")), "{said}");
     }
-    for table in ["network", "hardening"] {
+    for table in ["network", "hardening", "evidence"] {
         let (accepted, said) = check(&format!("{GOOD}\n[{table}]\nsurprise = 1\n"));
         assert!(!accepted && said.contains("surprise"), "{said}");
     }
@@ -102,6 +104,9 @@ fn a_value_that_cannot_be_meant_is_named_with_its_line() {
         ("[runtime]", "pcrs = [7, 0]\n[runtime]", 14, "tpm.pcrs"),
         ("[runtime]", "pcrs = [0, 16]\n[runtime]", 14, "tpm.pcrs"),
         ("[workload]", "[limits]\nconnections = 0\n[workload]", 18, "limits.connections"),
+        ("[workload]", "[evidence]\nprivlevel = 4\n[workload]", 18, "evidence.privlevel"),
+        ("[workload]", "[evidence]\nnsm = \"nsm\"\n[workload]", 18, "evidence.nsm"),
+        ("[workload]", "[evidence]\ntsm = \"/tsm\"\nazure_wait_ms = 99\n[workload]", 19, "evidence.azure_wait_ms"),
         ("[workload]", "[log]\nformat = \"xml\"\n[workload]", 18, "log.format"),
         ("[workload]", "[network]\nuid = 0\n[workload]", 18, "network.uid"),
         ("[workload]", "[network]\nuid = 7\ngid = 4294967295\n[workload]", 19, "network.gid"),

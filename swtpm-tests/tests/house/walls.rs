@@ -185,7 +185,8 @@ fn one_registry_and_one_set_of_lints() {
     assert!(sources.len() == 1 && sources.iter().all(|line| line.starts_with("source = \"registry+")), "one registry: {sources:?}");
     for (room, member) in members() {
         let manifest = workspace::document(&format!("{}/Cargo.toml", member.folder));
-        let own = room == "podseal-launcher" && manifest.contains("[lints.rust]\nunsafe_code = \"deny\"");
+        let own = ["podseal-launcher", "podseal-node-attester"].contains(&room.as_str())
+            && manifest.contains("[lints.rust]\nunsafe_code = \"deny\"");
         assert!(own || manifest.contains("[lints]\nworkspace = true"), "{}/Cargo.toml: wanted [lints] workspace = true", member.folder);
     }
 }

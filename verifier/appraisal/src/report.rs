@@ -58,6 +58,12 @@ pub fn appraise(documents: &[Document<'_>], settings: &Settings<'_>) -> Report {
     let kind = Kind::of(&parts);
     if let Some(kind) = kind {
         parts.belong(kind, &mut findings);
+        if settings.nonce.is_some() && !kind.answers() {
+            findings.missing("an answer", "evidence that was made for a nonce: this kind answers none");
+        }
+        if let Some((part, why)) = kind.lacks(&parts) {
+            findings.missing(part, why);
+        }
     }
     match kind {
         Some(Kind::AzureVtpm) => azure::appraise(&parts, settings, &mut findings),

@@ -17,6 +17,6 @@ mod tests;
 
 pub use crl::{Crl, CrlError, Issuer};
 pub(crate) use name::rfc4514;
-pub use path::{Path, PathError, Profile, find_any_path, find_path, is_signed, parse};
+pub use path::{Path, PathError, Profile, beside, find_any_path, find_path, is_signed, parse};
 pub use roots::{Anchor, EvidenceKind, RootError, Roots};
 pub use signature::signed_by;

@@ -104,6 +104,8 @@ pub(crate) enum Failure {
     Roots(#[from] RootError),
     #[error("{path}: found a folder within a folder, wanted files: give it as an argument of its own")]
     Nested { path: PathBuf },
+    #[error("{path}: found a pipe, socket or device, or a link to nothing, wanted a file: remove it from the folder")]
+    NoFile { path: PathBuf },
     #[error("nothing was judged: {0}")]
     NothingJudged(Box<Failure>),
     #[error(transparent)]
@@ -169,6 +171,7 @@ impl Failure {
             | Self::Capture { .. }
             | Self::Roots(_)
             | Self::Nested { .. }
+            | Self::NoFile { .. }
             | Self::Endorsements(_)
             | Self::Gatherer(_)
             | Self::Archive { .. }

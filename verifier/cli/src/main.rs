@@ -101,7 +101,8 @@ fn main() -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     // Nobody is left to tell when standard error is closed.
     let _ = error.print();
-    let of_report = env::args_os().skip(1).any(|argument| argument == "report");
+    let command = env::args_os().skip(1).find(|argument| !argument.to_string_lossy().starts_with('-'));
+    let of_report = command.is_some_and(|command| command == "report");
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
         _ if of_report => ExitCode::from(1),

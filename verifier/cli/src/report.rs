@@ -113,6 +113,10 @@ fn folder_of(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         if path.is_dir() {
             return Err(Failure::Nested { path });
         }
+        // What has no end of its own, or waits, is no file that somebody handed over.
+        if !path.is_file() {
+            return Err(Failure::NoFile { path });
+        }
         Ok((name(&path), files::read(&path, MOST)?))
     };
     paths.into_iter().map(read).collect()

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::hardening::{Exception, Exceptions, User};
 
-use super::{AkKind, Bounds, Config, Node, Tcti, Tpm, Verifier, Workload};
+use super::{AkKind, Bounds, Config, Node, Tcti, Tpm, Verifier, Workload, evidence::RawEvidence};
 
 /// Highest register that the binding of boot evidence may rest on: 16 and 23 can be reset, 17 to 22 hang on localities
 /// (TCG PC Client PTP 1.05, section 4.5.1).
@@ -24,6 +24,8 @@ pub(super) struct RawConfig {
     runtime: RawRuntime,
     workload: RawWorkload,
     pod_log: Option<RawPodLog>,
+    #[serde(default)]
+    evidence: RawEvidence,
     #[serde(default)]
     limits: RawLimits,
     #[serde(default)]
@@ -131,7 +133,7 @@ fn wrong<T: core::fmt::Debug>(value: &Spanned<T>, key: &'static str, wanted: &st
 impl RawConfig {
     pub(super) fn check(self) -> Result<Config, Keyed> {
         let limits = Limits::DEFAULT;
-        let Self { node, verifier, tpm, runtime, workload, pod_log, limits: bounds, network, hardening, log } = self;
+        let Self { node, verifier, tpm, runtime, workload, pod_log, evidence, limits: bounds, network, hardening, log } = self;
         let ms = |value: &Option<Spanned<u64>>, key, default| milliseconds(value.as_ref(), key, default);
         let directory = path(&workload.directory, "workload.directory")?;
         Ok(Config {
@@ -156,6 +158,7 @@ impl RawConfig {
                 directory,
             },
             pod_log: pod_log.map(|log| path(&log.file, "pod_log.file")).transpose()?,
+            evidence: evidence.check()?,
             bounds: Bounds {
                 limits,
                 connections: usize::try_from(within(bounds.connections.as_ref(), "limits.connections", 256, 1, 65_536)?).unwrap_or(256),
@@ -216,7 +219,7 @@ fn path(value: &Spanned<String>, key: &'static str) -> Result<PathBuf, Keyed> {
     if path.is_absolute() { Ok(path) } else { Err(wrong(value, key, "an absolute path", "begin it with /")) }
 }
 
-fn path_or(value: Option<&Spanned<String>>, key: &'static str, default: &str) -> Result<PathBuf, Keyed> {
+pub(super) fn path_or(value: Option<&Spanned<String>>, key: &'static str, default: &str) -> Result<PathBuf, Keyed> {
     value.map_or_else(|| Ok(PathBuf::from(default)), |value| path(value, key))
 }
 
@@ -255,7 +258,7 @@ fn ak_kind(value: &Spanned<String>) -> Result<AkKind, Keyed> {
     kind.ok_or_else(|| wrong(value, "tpm.ak", "rsa or ecc", "choose one of them, or leave the key out"))
 }
 
-fn within(value: Option<&Spanned<u64>>, key: &'static str, default: u64, least: u64, most: u64) -> Result<u64, Keyed> {
+pub(super) fn within(value: Option<&Spanned<u64>>, key: &'static str, default: u64, least: u64, most: u64) -> Result<u64, Keyed> {
     match value {
         None => Ok(default),
         Some(value) if (least..=most).contains(value.get_ref()) => Ok(*value.get_ref()),

@@ -17,7 +17,7 @@ const TRIES: u32 = 5;
 const VALUES_A_CALL: usize = 8;
 
 /// A quote over the SHA-256 bank with `binding` as qualifying data, and the values that hash to what it signed.
-pub(super) fn quote(context: &mut Context, ak: KeyHandle, pcrs: &[u8], binding: &Digest) -> Result<Part, TpmError> {
+pub(crate) fn quote(context: &mut Context, ak: KeyHandle, pcrs: &[u8], binding: &Digest) -> Result<Part, TpmError> {
     let selection = selection(pcrs)?;
     for _ in 0..TRIES {
         let data = Data::try_from(binding.0.to_vec()).map_err(TpmError::at("qualifying data"))?;

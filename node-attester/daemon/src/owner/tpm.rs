@@ -196,12 +196,13 @@ impl Collector for Tpm {
 }
 
 /// Connects, a few times where that fails: a TPM that has just been powered on, or whose last client has just gone, takes nobody for a moment.
-fn connect(name: &str) -> Result<Context, TpmError> {
+pub(super) fn connect(tcti: &Tcti) -> Result<Context, TpmError> {
+    let name = tcti.to_string();
     let mut tries = 1..=CONNECTS;
     loop {
-        match TctiNameConf::from_str(name).and_then(Context::new) {
+        match TctiNameConf::from_str(&name).and_then(Context::new) {
             Ok(context) => return Ok(context),
-            Err(problem) if tries.next().is_none() => return Err(TpmError::Unreachable { tcti: name.to_owned(), problem }),
+            Err(problem) if tries.next().is_none() => return Err(TpmError::Unreachable { tcti: name, problem }),
             Err(_) => std::thread::sleep(BETWEEN_CONNECTS),
         }
     }
@@ -209,7 +210,7 @@ fn connect(name: &str) -> Result<Context, TpmError> {
 
 impl Open {
     fn new(tcti: &Tcti) -> Result<Self, TpmError> {
-        let mut context = connect(&tcti.to_string())?;
+        let mut context = connect(tcti)?;
         flush_what_was_left(&mut context)?;
         let ek = endorsement_key(&mut context)?;
         Ok(Self { context, ek, ak: None })

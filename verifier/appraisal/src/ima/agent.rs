@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Each file of the agent was measured as its reference has it.
 pub static IMA_AGENT_MEASURED: Rule = Rule {
     name: "ima.agent_measured",
-    spec: "docs/ARCHITECTURE.md, claims; Linux, Documentation/ABI/testing/ima_policy",
+    spec: "docs/ARCHITECTURE.md, reference values; Linux, Documentation/ABI/testing/ima_policy",
     remedy: "Measure every program that root runs (ima_policy=tcb), with ima_hash=sha256, and name the files by their paths on the node.",
 };
 /// None of them was measured as anything else.
 pub static IMA_FILE_CHANGED: Rule = Rule {
     name: "ima.file_changed",
-    spec: "docs/ARCHITECTURE.md, claims; Linux, Documentation/security/IMA-templates.rst",
+    spec: "docs/ARCHITECTURE.md, reference values; Linux, Documentation/security/IMA-templates.rst",
     remedy: "See what replaced the file; after an upgrade add its digest to the references, and reboot the node for a list without the old one.",
 };
 /// None of them changed while it was measured.

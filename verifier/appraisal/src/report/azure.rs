@@ -126,7 +126,7 @@ fn tell(signed: &Signed<'_>, parts: &Parts<'_>, findings: &mut Findings) {
     signed.tell(findings);
     findings.claim("nonce", hex::encode(signed.extra_data()));
     let pcrs = parts.each(|item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None }).next();
-    if let Some(bank) = pcrs.and_then(|(_, pcrs)| pcrs.to_json().get("sha256").cloned()) {
+    if let Some(bank) = pcrs.and_then(|(_, pcrs)| pcrs.to_json(|_, _| true).get("sha256").cloned()) {
         findings.claim("pcrs_sha256", bank);
     }
 }

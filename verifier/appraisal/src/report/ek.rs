@@ -6,18 +6,34 @@ use super::parts::Parts;
 use crate::calendar;
 use crate::check::Rule;
 use crate::tpm::ek::{EK_CHAIN, EK_USAGE, PROFILE, has_ek_usage, usages};
-use crate::x509::{self, EvidenceKind};
+use crate::x509::{self, Crl, EvidenceKind, Issuer, Path, PathError};
 use podseal_protocol::Digest;
 use serde_json::Value;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::X509Certificate;
 use x509_parser::public_key::PublicKey;
 
+/// Certificates of a chain that are told.
+const LONGEST: usize = 16;
+
 /// The authorities that came along are those of this certificate.
 static EK_CERTIFICATES: Rule = Rule {
     name: "ek.certificates",
     spec: "docs/AUDITING.md, report verify",
     remedy: "Send the certificate with its own issuers only: one of the others leads to no root, or was altered.",
+};
+
+/// Each revocation list that came along is one of the path's authorities, signed by it and current.
+pub(super) static EK_CRL: Rule = Rule {
+    name: "ek.crl",
+    spec: "RFC 5280, 5 and 6.3",
+    remedy: "Send the lists of the authorities on the way to the root, fetched anew; or none.",
+};
+/// No certificate of the path is on such a list.
+pub(super) static EK_REVOKED: Rule = Rule {
+    name: "ek.revoked",
+    spec: "RFC 5280, 6.3",
+    remedy: "Do not trust this TPM: its maker withdrew its certificate, or an authority's.",
 };
 
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
@@ -31,26 +47,52 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
     tell(leaf, &certificates, findings);
     findings.authenticity.record(&EK_USAGE, has_ek_usage(leaf), "extended key usage 2.23.133.8.1", usages(leaf));
     let path = settings.roots.path(EvidenceKind::Tpm, leaf, &certificates, &PROFILE, settings.now);
-    let issued = certificates.iter().any(|one| one.subject().as_raw() == leaf.issuer().as_raw());
-    if path.is_err() && !issued && is_valid(leaf, settings.now) {
+    if path.as_ref().is_err_and(|error| lacks_issuer(error, &certificates)) {
         return findings.missing("chain", "the certificates of the maker's authorities, up to its root");
     }
     let found = path.as_ref().map_or_else(ToString::to_string, |path| format!("a path to {}", path.anchor.name));
     let holds = findings.authenticity.record(&EK_CHAIN, path.is_ok(), settings.roots.wanted(EvidenceKind::Tpm), found);
     let Some(path) = path.ok().filter(|_| holds) else { return };
     findings.anchor(format!("{} ({})", path.anchor.name, path.anchor.kind.as_str()));
-    let beside = certificates.iter().enumerate().filter(|(place, one)| !path.issuers.contains(place) && !std::ptr::eq(*one, leaf));
-    let beside = beside.map(|(_, one)| one.subject().to_string()).collect::<Vec<_>>();
-    findings.authenticity.record(&EK_CERTIFICATES, beside.is_empty(), "the certificates of one path", beside.join("; "));
+    let beside = x509::beside(&path, &certificates).into_iter().filter(|one| *one != leaf);
+    let beside = beside.map(|one| x509::rfc4514(one.subject())).collect::<Vec<_>>();
+    let found = if beside.is_empty() { "no other".to_owned() } else { beside.join("; ") };
+    findings.authenticity.record(&EK_CERTIFICATES, beside.is_empty(), "the certificates of one path", found);
+    revocation(parts, leaf, &path, &certificates, settings.now, findings);
+}
+
+/// Whether an issuer is simply not there: no certificate has its name.
+pub(super) fn lacks_issuer(error: &PathError, certificates: &[X509Certificate<'_>]) -> bool {
+    matches!(error, PathError::IssuerUnknown { issuer } if certificates.iter().all(|one| one.subject().to_string() != *issuer))
+}
+
+/// Appraises the revocation lists that came along, of the authorities on `path`.
+pub(super) fn revocation(
+    parts: &Parts<'_>,
+    leaf: &X509Certificate<'_>,
+    path: &Path<'_>,
+    certificates: &[X509Certificate<'_>],
+    now: u64,
+    findings: &mut Findings,
+) {
+    let on_path = || path.issuers.iter().filter_map(|place| certificates.get(*place)).chain([leaf]);
+    for list in parts.crls().into_iter().filter_map(|der| Crl::parse(der).ok()) {
+        let mut authorities = on_path().filter(|one| *one != leaf).map(Issuer::from).chain(path.anchor.issuer());
+        let authority = authorities.find(|authority| list.is_of(*authority));
+        let verified = authority.ok_or_else(|| format!("a list of {}, which is not on the path", list.issuer()));
+        let verified = verified.and_then(|authority| list.verify(authority, now).map(|()| authority).map_err(|error| error.to_string()));
+        let found = verified.as_ref().map_or_else(Clone::clone, |_| format!("a list of {}", list.issuer()));
+        if !findings.authenticity.record(&EK_CRL, verified.is_ok(), "a current list of an authority on the path", found) {
+            continue;
+        }
+        let revoked = on_path().find(|one| verified.as_ref().is_ok_and(|by| one.issuer().as_raw() == by.name) && list.revokes(one));
+        let found = revoked.map_or_else(|| "none".to_owned(), |one| x509::rfc4514(one.subject()));
+        findings.authenticity.record(&EK_REVOKED, revoked.is_none(), "no certificate of the path", found);
+    }
 }
 
 fn is_authority(certificate: &X509Certificate<'_>) -> bool {
     certificate.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca)
-}
-
-fn is_valid(certificate: &X509Certificate<'_>, now: u64) -> bool {
-    let now = i64::try_from(now).ok().and_then(|now| x509_parser::time::ASN1Time::from_timestamp(now).ok());
-    now.is_some_and(|now| certificate.validity().is_valid_at(now))
 }
 
 fn tell(leaf: &X509Certificate<'_>, all: &[X509Certificate<'_>], findings: &mut Findings) {
@@ -69,7 +111,9 @@ fn tell(leaf: &X509Certificate<'_>, all: &[X509Certificate<'_>], findings: &mut 
     );
     findings.claim("san_tcg", tcg_names(leaf));
     let mut chain = vec![leaf];
-    while let Some(issuer) = chain.last().and_then(|last| all.iter().find(|one| one.subject().as_raw() == last.issuer().as_raw())) {
+    while chain.len() < LONGEST
+        && let Some(issuer) = chain.last().and_then(|last| all.iter().find(|one| one.subject().as_raw() == last.issuer().as_raw()))
+    {
         if chain.iter().any(|one| one.subject().as_raw() == issuer.subject().as_raw()) {
             break;
         }

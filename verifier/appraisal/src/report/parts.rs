@@ -144,6 +144,21 @@ impl<'a> Parts<'a> {
         self.each(|item| if let Item::Crl(der) = item { Some(der.as_ref()) } else { None }).map(|(_, der)| der).collect()
     }
 
+    /// The values of registers of every file, and the names of the files. Files that contradict each other reject.
+    pub(super) fn pcrs(&self, findings: &mut Findings) -> Option<(Vec<&'a str>, Pcrs)> {
+        let (mut files, mut all) = (Vec::new(), None::<Pcrs>);
+        for (file, pcrs) in self.each(|item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None }) {
+            let Some(both) = all.as_ref().map_or_else(|| Some(pcrs.clone()), |all| all.and(pcrs)) else {
+                let found = format!("{file}, which says another than {}", files.join(", "));
+                findings.authenticity.record(&REPORT_ONE_OF_EACH, false, "one value of each register", found);
+                return None;
+            };
+            files.push(file);
+            all = Some(both);
+        }
+        all.map(|all| (files, all))
+    }
+
     /// The nonce: the one that the caller named, or else the one of a file.
     pub(super) fn nonce(&self, given: Option<&'a [u8]>, findings: &mut Findings) -> Option<Vec<u8>> {
         given.map(<[u8]>::to_vec).or_else(|| {

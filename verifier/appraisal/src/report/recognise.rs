@@ -3,6 +3,8 @@
 use super::Document;
 use super::parts::Item;
 use super::pcrs::Pcrs;
+use crate::cose::Sign1;
+use crate::cose::cbor::{self, Form};
 use crate::json::Text;
 use crate::snp::CertificateTable;
 use crate::tpm::buffer::unwrap_tpm2b;
@@ -17,7 +19,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// The names that decide where content cannot: by `*`, any text. A file of such a name that is not what the name says is malformed.
 pub const NAMES: &[(&str, &str)] = &[
-    ("nonce.hex, nonce.dat", "the nonce, as hexadecimal digits or as bytes"),
+    ("nonce*, nonce.dat", "the nonce, as hexadecimal digits; nonce.dat: as bytes"),
     ("pcrs*.json", "PCR values, by bank and index or by index"),
     ("ak*, *.jwk, public.pem", "the key that signs: of two public keys, the one with such a name"),
     ("*.attest, *.sig", "a TPM's attestation and its signature; of several, quote.* is the quote"),
@@ -60,10 +62,21 @@ pub(super) fn recognise<'a>(document: &Document<'a>) -> Recognised<'a> {
 
 /// Contents that could be anything.
 fn by_name<'a>(document: &Document<'a>) -> Option<Item<'a>> {
-    match document.name {
-        "nonce.dat" => Some(Item::Nonce(document.bytes.to_vec())),
-        _ => None,
+    let (name, bytes) = (document.name, document.bytes);
+    if name == "nonce.dat" {
+        return Some(Item::Nonce(bytes.to_vec()));
     }
+    if name.starts_with("nonce") {
+        let digits = std::str::from_utf8(bytes).ok()?;
+        return hex::decode(digits.trim_ascii()).map(Item::Nonce);
+    }
+    let raw = name.ends_with(".sig") && is_rsa_length(bytes) && Signature::parse(bytes).is_err();
+    raw.then_some(Item::RawSignature(bytes))
+}
+
+/// Whether bytes are as long as an RSA signature by a key of 2048, 3072 or 4096 bits.
+fn is_rsa_length(bytes: &[u8]) -> bool {
+    matches!(bytes.len(), 256 | 384 | 512)
 }
 
 /// Whether a file of this name must be evidence.
@@ -94,11 +107,9 @@ fn is_promised(name: &str) -> bool {
     NAMED.contains(&name) || (ends && !other_form) || (name.starts_with("pcrs") && name.ends_with(".json"))
 }
 
+/// What text begins with decides: a name or a value inside of it may look like anything.
 fn textual(text: &str) -> Recognised<'_> {
     let trimmed = text.trim_ascii();
-    if trimmed.contains("-----BEGIN ") {
-        return pem(trimmed);
-    }
     if trimmed.starts_with('{') {
         return object(text);
     }
@@ -108,10 +119,10 @@ fn textual(text: &str) -> Recognised<'_> {
     if is_ima_line(trimmed.as_bytes()) {
         return one(Item::ImaAscii(text.as_bytes()));
     }
-    match hex::decode(trimmed) {
-        Some(nonce) => one(Item::Nonce(nonce)),
-        None => Recognised::Unknown,
+    if trimmed.lines().any(|line| line.starts_with("-----BEGIN ")) {
+        return pem(trimmed);
     }
+    Recognised::Unknown
 }
 
 fn one(item: Item<'_>) -> Recognised<'_> {
@@ -253,7 +264,8 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     }
     // COSE_Sign1 untagged, tagged, and with the tag of a CWT around (RFC 8392, 6).
     if matches!(bytes, [0x84, ..] | [0xd2, 0x84, ..] | [0xd8, 0x3d, 0xd2, 0x84, ..]) {
-        return cose(bytes);
+        let message = cose(bytes);
+        return if message == Recognised::Unknown && is_rsa_length(bytes) { one(Item::RawSignature(bytes)) } else { message };
     }
     if bytes.first() == Some(&0x30)
         && let Some(item) = der_item(Cow::Borrowed(bytes))
@@ -261,7 +273,7 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
         return one(item);
     }
     // Signatures are shorter than 256 bytes; what is longer was meant as one of these.
-    if bytes.starts_with(&[0x30, 0x82]) {
+    if bytes.starts_with(&[0x30, 0x82]) && !is_rsa_length(bytes) {
         return Recognised::Malformed("a certificate, key or revocation list that does not parse".to_owned());
     }
     // AMD 56860, table 23: the length with one of version and signature algorithm, or both where more follows, or what has to follow.
@@ -278,15 +290,46 @@ fn binary(bytes: &[u8]) -> Recognised<'_> {
     tpm_structure(bytes).or_else(|| log(bytes)).map_or(Recognised::Unknown, one)
 }
 
-/// What kind of payload is signed: the names of a Nitro payload stand in it as CBOR text.
+/// What kind of payload is signed: a Nitro document's is a map with these names. A message that is none is told by the room that reads
+/// it, unless an RSA signature happens to begin like one.
 fn cose(bytes: &[u8]) -> Recognised<'_> {
-    let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    if !has(b"\x69module_id") {
-        one(Item::CoseToken(bytes))
-    } else if has(b"\x6dnitrotpm_pcrs") {
-        one(Item::NitroTpmDocument(bytes))
-    } else {
-        one(Item::NitroDocument(bytes))
+    let Ok(message) = Sign1::parse(bytes) else {
+        return if is_rsa_length(bytes) { Recognised::Unknown } else { one(Item::CoseToken(bytes)) };
+    };
+    match cbor::decode::<Fields>(message.payload(), Form { tags: false, breaks: true }) {
+        Ok(Fields { module_id: true, nitrotpm_pcrs: false }) => one(Item::NitroDocument(bytes)),
+        Ok(Fields { module_id: true, nitrotpm_pcrs: true }) => one(Item::NitroTpmDocument(bytes)),
+        _ => one(Item::CoseToken(bytes)),
+    }
+}
+
+/// Which of the fields that tell something a payload has.
+#[derive(Default)]
+struct Fields {
+    module_id: bool,
+    nitrotpm_pcrs: bool,
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::default();
+                while let Some((name, IgnoredAny)) = map.next_entry::<Text<'de>, IgnoredAny>()? {
+                    fields.module_id |= &*name == "module_id";
+                    fields.nitrotpm_pcrs |= &*name == "nitrotpm_pcrs";
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Names)
     }
 }
 
@@ -319,5 +362,5 @@ fn log(bytes: &[u8]) -> Option<Item<'_>> {
             bytes.get(32..47) == Some(b"Spec ID Event03") && word(56) == Some(1) && word(60).map(|id| id & 0xffff) == Some(12);
         return Some(if sha384_only { Item::Ccel(bytes) } else { Item::EventLog(bytes) });
     }
-    matches!(bytes.len(), 256 | 384 | 512).then_some(Item::RawSignature(bytes))
+    is_rsa_length(bytes).then_some(Item::RawSignature(bytes))
 }

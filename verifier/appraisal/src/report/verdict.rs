@@ -2,6 +2,8 @@
 
 use super::findings::{Finding, Malformed, Missing};
 use super::parts::{Item, Parts};
+use crate::snp::Vek;
+use crate::x509;
 use serde_json::{Map, Value};
 
 /// Whether a part is of some sort.
@@ -59,8 +61,11 @@ impl Kind {
         let azure = has(|item| matches!(item, Item::HclReport(_) | Item::RuntimeData(_)));
         let td = has(|item| matches!(item, Item::TdxQuote(_)));
         let attest = has(|item| matches!(item, Item::Attest(_)));
-        // Of a TD with a vTPM whose runtime data are not there.
-        if azure || (td && attest) {
+        // A chip's certificate is for nothing but its reports.
+        let chip = has(|item| matches!(item, Item::Certificate(der) if x509::parse(der).is_some_and(|one| Vek::parse(&one).is_ok())));
+        let collateral = has(|item| matches!(item, Item::TcbInfo(_) | Item::QeIdentity(_)));
+        // Of a VM with a vTPM, whose runtime data are not there.
+        if azure || ((td || chip || collateral) && attest) {
             return Some(Self::AzureVtpm);
         }
         let kinds: [(Wanted, Self); 11] = [
@@ -76,7 +81,29 @@ impl Kind {
             (|item| matches!(item, Item::TpmSignature(_) | Item::RawSignature(_)), Self::TpmQuote),
             (|item| matches!(item, Item::Certificate(_)), Self::TpmEk),
         ];
-        kinds.into_iter().find(|(wanted, _)| has(*wanted)).map(|(_, kind)| kind)
+        let kind = kinds.into_iter().find(|(wanted, _)| has(*wanted)).map(|(_, kind)| kind);
+        match kind {
+            None | Some(Self::TpmEk) if collateral => Some(Self::TdxQuote),
+            Some(Self::TpmEk) if chip => Some(Self::SnpReport),
+            kind => kind,
+        }
+    }
+
+    /// Whether evidence of this kind answers a nonce.
+    pub(super) fn answers(self) -> bool {
+        !matches!(self, Self::Ima | Self::TcgEventLog | Self::TpmEk)
+    }
+
+    /// What this kind is nothing without, if it is not there.
+    pub(super) fn lacks(self, parts: &Parts<'_>) -> Option<(&'static str, &'static str)> {
+        let has = |wanted: Wanted| parts.items().any(wanted);
+        match self {
+            Self::TdxQuote if !has(|item| matches!(item, Item::TdxQuote(_))) => Some(("quote", "the quote that the collateral is for")),
+            Self::SnpReport if !has(|item| matches!(item, Item::SnpReport { .. })) => {
+                Some(("report", "the report that the chip's key signed"))
+            }
+            _ => None,
+        }
     }
 
     /// Whether a part is of use to this kind.
@@ -89,17 +116,17 @@ impl Kind {
         let td = matches!(item, TdxQuote(_) | TcbInfo(_) | QeIdentity(_) | Certificate(_) | Crl(_) | Nonce(_));
         let quote = matches!(item, Attest(_) | TpmSignature(_) | RawSignature(_) | Pcrs(_) | PublicKey(_) | EventLog(_) | Nonce(_));
         match self {
-            Self::AzureVtpm => td || quote || matches!(item, HclReport(_) | RuntimeData(_)),
+            Self::AzureVtpm => td || quote || matches!(item, HclReport(_) | RuntimeData(_) | ImaAscii(_) | ImaBinary(_) | Keyring(_)),
             Self::Ccel => td || matches!(item, Ccel(_) | CcelTable(_)),
             Self::TdxQuote => td,
-            Self::Nitro => matches!(item, NitroDocument(_) | Certificate(_) | Nonce(_)),
-            Self::NitroTpm => matches!(item, NitroTpmDocument(_) | Certificate(_) | Nonce(_)),
+            Self::Nitro => matches!(item, NitroDocument(_) | Certificate(_) | Crl(_) | Nonce(_)),
+            Self::NitroTpm => matches!(item, NitroTpmDocument(_) | Certificate(_) | Crl(_) | Nonce(_)),
             Self::SnpReport => matches!(item, SnpReport { .. } | Certificate(_) | Crl(_) | Nonce(_)),
-            Self::TpmQuote => quote || matches!(item, TpmPublic(_) | Certificate(_) | ImaAscii(_) | ImaBinary(_) | Keyring(_)),
+            Self::TpmQuote => quote || matches!(item, TpmPublic(_) | Certificate(_) | Crl(_) | ImaAscii(_) | ImaBinary(_) | Keyring(_)),
             Self::Ima => matches!(item, ImaAscii(_) | ImaBinary(_) | Keyring(_) | EventLog(_) | Pcrs(_)),
             Self::TcgEventLog => matches!(item, EventLog(_) | Pcrs(_)),
             Self::EatEar => matches!(item, Jwt(_) | CoseToken(_) | EatClaims(_) | Jwk(_) | PublicKey(_) | Nonce(_)),
-            Self::TpmEk => matches!(item, Certificate(_)),
+            Self::TpmEk => matches!(item, Certificate(_) | Crl(_)),
         }
     }
 }

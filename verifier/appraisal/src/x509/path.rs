@@ -109,6 +109,24 @@ impl Path<'_> {
     }
 }
 
+/// The certificates among `others` that have nothing to do with `path`: not on it, not its anchor's, and none that signed one of these.
+/// Above a root that somebody configured there may be others.
+#[must_use]
+pub fn beside<'c, 'd>(path: &Path<'_>, others: &'c [X509Certificate<'d>]) -> Vec<&'c X509Certificate<'d>> {
+    let is_anchors = |one: &X509Certificate<'_>| Digest::of(one.public_key().raw) == path.anchor.key;
+    let (mut with, mut without): (Vec<_>, Vec<_>) =
+        others.iter().enumerate().partition(|(place, one)| path.issuers.contains(place) || is_anchors(one));
+    while let Some(found) = without.iter().position(|(_, one)| with.iter().any(|(_, under)| signed(one, under))) {
+        with.push(without.remove(found));
+    }
+    without.into_iter().map(|(_, one)| one).collect()
+}
+
+/// Whether one certificate's key signed another.
+fn signed(issuer: &X509Certificate<'_>, under: &X509Certificate<'_>) -> bool {
+    issuer.subject().as_raw() == under.issuer().as_raw() && is_signed(under, issuer.public_key().raw)
+}
+
 /// A certificate, DER, without anything behind it.
 #[must_use]
 pub fn parse(certificate: &[u8]) -> Option<X509Certificate<'_>> {

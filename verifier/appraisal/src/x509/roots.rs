@@ -83,6 +83,9 @@ pub enum RootError {
         /// What is wrong.
         reason: String,
     },
+    /// A folder without any.
+    #[error("found no root in the folder, wanted files of the form of policies/roots, or certificates in PEM or DER")]
+    None,
     /// Two roots have one key: which name and kind would hold?
     #[error("roots {first} and {second} have the same key; keep one of them")]
     SameKey {
@@ -153,7 +156,7 @@ impl Roots {
         Self::new(files.collect()).unwrap_or_default()
     }
 
-    /// The roots of a folder: files of the form of `policies/roots` (`*.toml`), and certificates in PEM, which count as test roots for
+    /// The roots of a folder: files of the form of `policies/roots` (`*.toml`), and certificates in PEM or DER, which count as test roots for
     /// everything that they fit. Other files are none.
     ///
     /// # Errors
@@ -162,7 +165,9 @@ impl Roots {
         let mut anchors = Vec::new();
         for (name, bytes) in files {
             let text = String::from_utf8_lossy(bytes);
-            if name.ends_with(".toml") {
+            if parse(bytes).is_some() {
+                anchors.push(Anchor::of_certificate(name.clone(), RootKind::Test, bytes)?);
+            } else if name.to_ascii_lowercase().ends_with(".toml") {
                 anchors.extend(Self::of_file(name, &text)?);
             } else if text.contains("-----BEGIN CERTIFICATE-----") {
                 let refused = |error: PemError| RootError::File { name: name.clone(), reason: error.to_string() };
@@ -174,6 +179,9 @@ impl Roots {
                     }
                 }
             }
+        }
+        if anchors.is_empty() {
+            return Err(RootError::None);
         }
         Self::new(anchors)
     }

@@ -3,32 +3,27 @@
 use super::signed::Signed;
 use crate::eventlog::{BOOT_REGISTERS, EventLog, LOG_REPLAYS, Registers};
 use crate::hex;
+use crate::report::eventlog;
 use crate::report::findings::Findings;
-use crate::report::parts::{Item, Parts};
+use crate::report::parts::Parts;
 use crate::report::pcrs::Pcrs;
 use crate::tpm::{HashAlgorithm, PcrSet};
-use podseal_protocol::Limits;
 use serde_json::{Map, Value, json};
 
-/// Compares the log with the values of the quoted registers. Registers that stay open after boot may have grown since: they are told
-/// where they agree, and reject nothing where they do not.
+/// Compares the log with the values of the quoted registers. Those that are closed at boot must be its replay; the others may have grown
+/// since, and are told where they agree. A log of which no register is quoted that is closed at boot says nothing.
 pub(super) fn compare(parts: &Parts<'_>, signed: &Signed<'_>, pcrs: &Pcrs, findings: &mut Findings) {
-    let log = parts.only("boot log", findings, |item| if let Item::EventLog(bytes) = item { Some(*bytes) } else { None });
-    let Some((file, bytes)) = log else { return };
-    let log = match EventLog::parse(bytes, &Limits::DEFAULT) {
-        Ok(log) => log,
-        Err(error) => return findings.malformed(file, error),
-    };
-    let mut compared = Map::new();
-    for (bank, set) in signed.selected() {
+    let Some((log, _)) = eventlog::log(parts, findings) else { return };
+    let closed = PcrSet::of(BOOT_REGISTERS).unwrap_or_default();
+    let (mut compared, mut proved) = (Map::new(), false);
+    for (bank, set) in signed.selected().filter(|(_, set)| set.and(closed) != PcrSet::default()) {
         let registers = match Registers::replay(&log, bank) {
             Ok(registers) => registers,
             Err(error) => {
                 findings.authenticity.record(&LOG_REPLAYS, false, format!("{} digests", bank.name()), error.to_string());
-                continue;
+                return;
             }
         };
-        let closed = PcrSet::of(BOOT_REGISTERS).unwrap_or_default();
         let differs = set.and(closed).iter().find(|index| registers.get(*index) != pcrs.get(bank, *index));
         let (expected, found) = match differs {
             Some(index) => difference(bank, index, pcrs, &registers),
@@ -36,7 +31,11 @@ pub(super) fn compare(parts: &Parts<'_>, signed: &Signed<'_>, pcrs: &Pcrs, findi
         };
         if findings.authenticity.record(&LOG_REPLAYS, differs.is_none(), expected, found) {
             compared.insert(bank.name().to_owned(), json!(agreeing(&log, &registers, bank, pcrs)));
+            proved |= registers.extended().and(closed).and(set) == registers.extended().and(closed);
         }
+    }
+    if !proved {
+        findings.missing("quote of the boot", "a quote of every register that the boot log extends before the operating system runs");
     }
     findings.claim("log_pcrs_compared", Value::Object(compared));
 }

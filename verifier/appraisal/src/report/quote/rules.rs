@@ -38,3 +38,9 @@ pub(super) static QUOTE_MEASURED: Rule = Rule {
     spec: "TCG PC Client PFP 1.06, 3.3.4",
     remedy: "Quote a machine that measures its boot: every quoted register is as it was after a reset.",
 };
+/// Each signature that came along is of the quote or of the key's creation.
+pub(super) static QUOTE_SIGNATURES: Rule = Rule {
+    name: "quote.signatures",
+    spec: "docs/AUDITING.md, report verify",
+    remedy: "Send the signatures of this quote and of the creation of its key, and no others.",
+};

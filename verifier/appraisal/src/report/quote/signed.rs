@@ -105,8 +105,12 @@ impl<'a> Signed<'a> {
         let hash = words(&signature.unwrap_or(first.signature())).1;
         self.answers(nonce, findings);
         findings.policy.record(&QUOTE_HASH, hash != HashAlgorithm::Sha1, "SHA-256 or better", hash.name());
-        if let Some(pcrs) = pcrs {
-            self.values(pcrs, hash, findings);
+        match pcrs {
+            Some(pcrs) => self.values(pcrs, hash, findings),
+            None if self.selections.iter().all(|selection| selection.mask == 0) => {
+                findings.policy.record(&QUOTE_MEASURED, false, "registers that were extended", "no register is quoted");
+            }
+            None => {}
         }
     }
 
@@ -128,10 +132,10 @@ impl<'a> Signed<'a> {
         let parts = values.iter().map(|(_, value)| *value).collect::<Vec<_>>();
         let computed = hash.digest(&parts);
         authenticity.record(&QUOTE_PCR_DIGEST, computed.as_ref() == self.digest, hex::encode(self.digest), hex::encode(computed.as_ref()));
-        // PC Client PTP 1.06, 4.6.2: 17 to 22 are ones after a reset, the others zeros.
+        // PC Client PTP 1.06, 4.6.2: zeros after a reset, and 17 to 22 ones until there is a dynamic launch, which begins from zeros.
         let untouched = |(index, value): &(u8, &[u8])| {
-            let after_reset = if (17..=22).contains(index) { 0xff } else { 0 };
-            value.iter().all(|byte| *byte == after_reset)
+            let all = |wanted| value.iter().all(|byte| *byte == wanted);
+            all(0) || ((17..=22).contains(index) && all(0xff))
         };
         let measured = values.iter().filter(|value| !untouched(value)).count();
         policy.record(&QUOTE_MEASURED, measured > 0, "registers that were extended", format!("{measured} of {}", values.len()));

@@ -168,7 +168,7 @@ fn creation_of_another_key() {
     let (own, other) = (name(&site.public), name(&ak_public(&keys()[1])));
     assert_eq!(certify(&own, &keys()[0]), (Verdict::Verified, vec![]));
     assert_eq!(certify(&other, &keys()[0]), (Verdict::Rejected, vec!["quote.ak_creation"]));
-    assert_eq!(certify(&own, &keys()[1]), (Verdict::Rejected, vec!["quote.ak_creation"]));
+    assert_eq!(certify(&own, &keys()[1]), (Verdict::Rejected, vec!["quote.ak_creation", "quote.signatures"]));
 }
 
 /// A key that rcgen can have certified: whose public half it is given.
@@ -224,4 +224,43 @@ fn no_register_is_no_quote_of_any() {
     site.attest = attest(0xff54_4347, 0x8018, NONCE, &quote_info(&[(0x0b, 0)], &[[0_u8; 0]; 0]));
     site.signature = sign(&keys()[0], &site.attest);
     assert_eq!(site.outcome(None), (Verdict::Refused, vec!["quote.measured"]));
+}
+
+#[test]
+fn signature_of_something_else() {
+    let site = site(NONCE, [5; 32]);
+    let other = sign(&keys()[0], b"something else");
+    let report = site.with(&[("quote.sig", &site.signature), ("other", &other)], None, &Roots::default());
+    assert_eq!(outcome(&report), (Verdict::Rejected, vec!["quote.signatures"]));
+}
+
+#[test]
+fn log_that_no_quoted_register_proves() {
+    let site = site(NONCE, [5; 32]);
+    let event = |pcr: u8| [&[pcr, 0, 0, 0][..], &[1, 0, 0, 0], &[7; 20], &[0; 4]].concat();
+    // SHA-1 digests alone beside a quote of the SHA-256 bank.
+    assert_eq!(outcome(&site.with(&[("log", &event(0))], None, &Roots::default())), (Verdict::Rejected, vec!["log.replays"]));
+    let registers = values(&[(16, [5; 32])]);
+    let attest = crate::tpm::tests::forge::quote(&registers, NONCE);
+    let signature = sign(&keys()[0], &attest);
+    let pcrs = format!(r#"{{"sha256": {{"16": "{}"}}}}"#, hex(&[5; 32]));
+    let debug = Site { attest, signature, public: site.public.clone(), pcrs };
+    let report = debug.with(&[("log", &event(0))], None, &Roots::default());
+    assert_eq!((report.verdict, report.missing[0].part), (Verdict::Incomplete, "quote of the boot"));
+}
+
+#[test]
+fn values_of_two_files() {
+    let mut site = site(NONCE, [5; 32]);
+    site.pcrs = format!(r#"{{"sha256": {{"0": "{}"}}}}"#, hex(&[5; 32]));
+    let more = |index: u8, value: u8| {
+        let text = format!(r#"{{"sha256": {{"{index}": "{}"}}}}"#, hex(&[value; 32]));
+        site.with(&[("more", text.as_bytes())], None, &Roots::default())
+    };
+    assert_eq!(outcome(&more(7, 5)), (Verdict::Verified, vec![]));
+    assert_eq!(outcome(&more(0, 6)), (Verdict::Rejected, vec!["report.one_of_each"]));
+    // What the quote is not about is no claim.
+    let text = format!(r#"{{"sha256": {{"7": "{0}", "9": "{0}"}}}}"#, hex(&[5; 32]));
+    let report = site.with(&[("more", text.as_bytes())], None, &Roots::default());
+    assert_eq!(report.claims["pcrs"]["sha256"].as_object().unwrap().keys().collect::<Vec<_>>(), ["0", "7"]);
 }
