@@ -23,11 +23,16 @@ fn pem_ends_as_it_begins() {
 mod kept_paths {
     use crate::claims::RootKind;
     use crate::x509::{Anchor, Crl, CrlError, EvidenceKind, Issuer, Profile, Roots, parse};
+    use podseal_protocol::Digest;
     use rcgen::{
-        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair,
-        SerialNumber, date_time_ymd,
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyIdMethod,
+        KeyPair, SerialNumber, date_time_ymd,
     };
 
+    use x509_parser::oid_registry::{Oid, asn1_rs::oid};
+
+    const EXTENSION: Oid<'static> = oid!(1.3.6.1.4.1.99999.1);
+    const SPECIAL: Profile = Profile { purpose: "a special test", usage: None, processed: &[EXTENSION] };
     const PROFILE: Profile = Profile { purpose: "a test", usage: None, processed: &[] };
     /// 2026-01-01 and 2028-01-01.
     const WITHIN: u64 = 1_767_225_600;
@@ -49,6 +54,46 @@ mod kept_paths {
             assert!(roots.path(EvidenceKind::Tpm, &leaf, &[], &PROFILE, AFTER).is_err());
         }
         assert!(Roots::default().path(EvidenceKind::Tpm, &leaf, &[], &PROFILE, WITHIN).is_err());
+    }
+
+    /// A path that is kept is one for the same certificates, purpose, kind of evidence and roots, and for no others.
+    #[test]
+    fn kept_path_is_for_what_it_was_found_with() {
+        let authority = || {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params
+        };
+        let root = CertifiedIssuer::self_signed(authority(), KeyPair::generate().unwrap()).unwrap();
+        let mut between = authority();
+        between.distinguished_name.push(DnType::CommonName, "between");
+        let between = CertifiedIssuer::signed_by(between, KeyPair::generate().unwrap(), &root).unwrap();
+        let mut leaf = CertificateParams::default();
+        let mut special = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![5, 0]);
+        special.set_criticality(true);
+        leaf.custom_extensions.push(special);
+        let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &between).unwrap();
+        let key = crate::hex::encode(&Digest::of(parse(root.der()).unwrap().public_key().raw).0);
+        let file = format!("[[root]]\nname = \"root\"\nevidence = [\"tpm\"]\nkind = \"test\"\nkey_sha256 = \"{key}\"\n");
+        let roots = Roots::new(Roots::of_file("root.toml", &file).unwrap()).unwrap();
+        let (root, between) = (root.der().to_vec(), between.der().to_vec());
+        let find = |roots: &Roots, kind, leaf: &[u8], others: [&[u8]; 2], profile: &Profile| {
+            let others = others.map(|der| parse(der).unwrap());
+            roots.path(kind, &parse(leaf).unwrap(), &others, profile, WITHIN).is_ok()
+        };
+        assert!(find(&roots, EvidenceKind::Tpm, leaf.der(), [&between, &root], &SPECIAL));
+        assert!(find(&roots, EvidenceKind::Tpm, leaf.der(), [&root, &between], &SPECIAL), "in another order");
+        assert!(!find(&roots, EvidenceKind::Tpm, leaf.der(), [&between, &root], &PROFILE), "another purpose");
+        assert!(!find(&roots, EvidenceKind::Snp, leaf.der(), [&between, &root], &SPECIAL), "another kind");
+        let altered = |der: &[u8]| {
+            let mut der = der.to_vec();
+            *der.last_mut().unwrap() ^= 1;
+            der
+        };
+        assert!(!find(&roots, EvidenceKind::Tpm, &altered(leaf.der()), [&between, &root], &SPECIAL), "another leaf");
+        assert!(!find(&roots, EvidenceKind::Tpm, leaf.der(), [&altered(&between), &root], &SPECIAL), "another intermediate");
+        assert!(!find(&roots, EvidenceKind::Tpm, leaf.der(), [&between, &altered(&root)], &SPECIAL), "another root's certificate");
+        assert!(!find(&Roots::default(), EvidenceKind::Tpm, leaf.der(), [&between, &root], &SPECIAL), "other roots");
     }
 
     /// The dates of a list count at each appraisal, and so does whose it is, though its signature is verified once.
