@@ -4,6 +4,7 @@
 //! only this: where its digests replay to the quoted registers, these digests were extended, in this order. Type and data of an event
 //! are not covered by that; data counts only where the digest is its hash, and a type never decides.
 
+mod banks;
 mod describe;
 mod kind;
 mod parse;
@@ -13,11 +14,13 @@ mod summary;
 mod tests;
 mod variable;
 
+pub use banks::{LOG_BANKS_AGREE, appraise_banks};
 pub use describe::{Description, covered_bytes, describe};
 pub use kind::EventKind;
 pub use parse::{Event, EventLog, Header, LogError};
 pub use replay::{Registers, ReplayedEvent, ReplayedLog};
 pub use summary::Summary;
+pub(crate) use summary::count;
 pub use variable::{Variable, secure_boot, secure_boot_of_td};
 
 use crate::check::{Checks, Rule};
@@ -38,9 +41,17 @@ pub static LOG_REPLAYS: Rule = Rule {
     spec: "TCG PC Client PFP 1.06, 10.3; TCG TPM 2.0 Part 1, 17",
     remedy: "Send the whole log of this boot; if it is that, something was measured that the log does not have, and the node needs a reboot.",
 };
+/// The log has measurements: of a machine that measured nothing, nothing is known.
+pub static LOG_MEASURED: Rule = Rule {
+    name: "log.measured",
+    spec: "TCG PC Client PFP 1.06, 3.3.4",
+    remedy: "Send the whole log of a machine whose firmware measures: in this one nothing is extended into any register.",
+};
 
 /// What every boot log owes.
 pub static RULES: [&Rule; 2] = [&LOG_WELL_FORMED, &LOG_REPLAYS];
+/// What a log without a quote owes besides, where it has several banks the first of them.
+pub static UNQUOTED_RULES: [&Rule; 2] = [&LOG_BANKS_AGREE, &LOG_MEASURED];
 
 /// Registers that are closed when the operating system runs: 0 to 7 firmware, 8, 9 and 14 boot loader. The others go on growing.
 pub(crate) const BOOT_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];

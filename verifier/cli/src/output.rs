@@ -47,7 +47,8 @@ impl Format {
 
 /// Writes `text`, and a line feed where it has none at its end.
 fn write(text: &str) -> Result<(), Failure> {
-    write_bytes(format!("{}\n", text.trim_end_matches('\n')).as_bytes())
+    write_bytes(text.trim_end_matches('\n').as_bytes())?;
+    write_bytes(b"\n")
 }
 
 /// Writes bytes as they are. A reader that has seen enough (`| head`) is no failure.

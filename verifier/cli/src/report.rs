@@ -98,8 +98,9 @@ impl Verify {
         let documents = files.iter().map(|(name, bytes)| Document { name, bytes }).collect::<Vec<_>>();
         let report = report::appraise(&documents, &Settings { now, nonce: nonce.as_deref(), roots: &roots });
         let format = if self.json { Format::Json } else { context.format };
-        format.print(&view::ReportView::of(&report), |view| view.text())?;
-        Ok(Outcome::Report(report.verdict))
+        let verdict = report.verdict;
+        format.print(&view::ReportView::of(report), |view| view.text())?;
+        Ok(Outcome::Report(verdict))
     }
 }
 

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LogError {
     /// More bytes than the limit.
-    #[error("the log has {found} bytes, {limit} are allowed; raise limits.evidence_part if it is genuine")]
+    #[error("the log has {found} bytes, {limit} are allowed; see what the firmware fills it with")]
     TooLarge {
         /// Its length.
         found: usize,
@@ -18,7 +18,7 @@ pub enum LogError {
         limit: usize,
     },
     /// More events than the limit.
-    #[error("the log has more than {limit} events; raise limits.events if it is genuine")]
+    #[error("the log has more than {limit} events; see what the firmware fills it with")]
     TooManyEvents {
         /// The limit.
         limit: usize,
@@ -131,7 +131,8 @@ impl<'a> EventLog<'a> {
             return Err(LogError::TooLarge { found: bytes.len(), limit: limits.evidence_part });
         }
         let mut reader = Reader::new("boot log", bytes);
-        if is_filling(bytes) {
+        let filling = filling(bytes);
+        if filling == bytes.len() {
             return Err(LogError::Empty);
         }
         let first = read_sha1_event(&mut reader, 0)?;
@@ -141,11 +142,8 @@ impl<'a> EventLog<'a> {
         };
         let mut events = Vec::with_capacity((bytes.len() / (2 * SHORTEST_EVENT)).min(256));
         events.push(first);
-        while reader.left() > 0 {
+        while reader.left() > filling {
             let position = events.len();
-            if is_filling(rest(bytes, &reader)) {
-                break;
-            }
             if position >= limits.events {
                 return Err(LogError::TooManyEvents { limit: limits.events });
             }
@@ -282,13 +280,10 @@ fn size_of(algorithms: &[(u16, usize)], id: u16) -> Option<usize> {
     algorithms.iter().find(|(announced, _)| *announced == id).map(|(_, size)| *size)
 }
 
-fn rest<'a>(bytes: &'a [u8], reader: &Reader<'_>) -> &'a [u8] {
-    bytes.split_at_checked(bytes.len() - reader.left()).map_or(&[], |(_, rest)| rest)
-}
-
-/// Real events fail at their first differing byte, so this costs little.
-fn is_filling(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0) || bytes.iter().all(|byte| *byte == 0xff)
+/// How many bytes at the end are all 00 or all ff.
+fn filling(bytes: &[u8]) -> usize {
+    let same = |last: &u8| bytes.iter().rev().take_while(|byte| *byte == last).count();
+    bytes.last().filter(|last| [0, 0xff].contains(*last)).map_or(0, same)
 }
 
 fn read_data<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], StructureError> {

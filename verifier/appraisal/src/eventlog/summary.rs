@@ -12,7 +12,7 @@ pub struct Summary {
     pub events: usize,
     /// The registers that they name.
     pub registers: BTreeSet<u32>,
-    /// How many there are of each type.
+    /// How many there are of each type, of the first types that turn up: the specification knows fewer than are told.
     pub kinds: BTreeMap<EventKind, usize>,
     /// Where the last of them ends, in bytes from the beginning of the log: filling, or a message to no register, follows.
     pub ends_at: usize,
@@ -23,6 +23,18 @@ pub struct Summary {
     pub startup_locality: Option<u8>,
     /// Lengths of the Secure Boot databases `PK`, `KEK`, `db` and `dbx`, in bytes, as far as the log has them.
     pub databases: BTreeMap<&'static str, usize>,
+}
+
+/// Counts that are told by name.
+const MOST_COUNTS: usize = 256;
+
+/// Counts one more of `key`; what is not among the first [`MOST_COUNTS`] is not told.
+pub(crate) fn count<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count += 1;
+    } else if counts.len() < MOST_COUNTS {
+        counts.insert(key, 1);
+    }
 }
 
 /// The register of a message to whoever reads the log.
@@ -60,7 +72,7 @@ impl Summary {
         for event in log.events().iter().filter(named) {
             summary.events += 1;
             summary.registers.insert(event.pcr);
-            *summary.kinds.entry(event.kind).or_default() += 1;
+            count(&mut summary.kinds, event.kind);
             if TELLING.contains(&event.kind.0) && log.digest(event, bank) != Some(bank.digest(&[event.data]).as_ref()) {
                 *summary.digests_of_other_data.entry((event.kind, event.pcr)).or_default() += 1;
             }

@@ -172,10 +172,15 @@ fn data_of(template: Template<'_>, fields: &[u8]) -> Option<Vec<u8>> {
         }
         _ => (rest, None),
     };
-    let mut data = Vec::new();
-    for field in [[algorithm, b"\0", &unhex(hexadecimal)?].concat(), [name, b"\0"].concat()].into_iter().chain(last) {
-        data.extend(u32::try_from(field.len()).ok()?.to_le_bytes());
-        data.extend(field);
+    // Three lengths and two ends; a digest takes half of its digits.
+    let mut data = Vec::with_capacity(fields.len() + 3 * 4 + 2);
+    let digest = unhex(hexadecimal)?;
+    let last = last.as_deref().map(|last| [last]);
+    let last = last.as_ref().map(<[_; 1]>::as_slice);
+    for field in [&[algorithm, b"\0", &digest][..], &[name, b"\0"]].into_iter().chain(last) {
+        let length = field.iter().map(|part| part.len()).sum::<usize>();
+        data.extend(u32::try_from(length).ok()?.to_le_bytes());
+        field.iter().for_each(|part| data.extend_from_slice(part));
     }
     Some(data)
 }

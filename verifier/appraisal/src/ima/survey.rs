@@ -30,7 +30,7 @@ pub struct Survey {
     pub buffer_matches: usize,
     /// Entries of another register than PCR 10.
     pub elsewhere: usize,
-    /// Names, in order; what is no UTF-8 shows as U+FFFD.
+    /// Names, in order; what is no UTF-8 shows as U+FFFD, and of one that is longer than any path its beginning is told.
     pub names: Vec<String>,
     /// Digest and name of the first entry.
     pub first: Option<Named>,
@@ -43,6 +43,9 @@ pub struct Survey {
     /// White space behind the list, in bytes.
     pub trailing: usize,
 }
+
+/// Longest text that is told of an entry, in bytes: `PATH_MAX`.
+const LONGEST_TEXT: usize = 4096;
 
 /// Templates that are told by name; what has more is no list of a kernel.
 const MOST_TEMPLATES: usize = 16;
@@ -57,13 +60,27 @@ impl Survey {
         list: List<'a>,
         banks: &[HashAlgorithm],
         keyring: &Keyring,
+        each: impl FnMut(&Entry<'a>, &[Replay]),
+    ) -> Result<Self, ListError> {
+        Self::of_first(list, usize::MAX, banks, keyring, each)
+    }
+
+    /// As [`Survey::of`], of the first `most` entries: those that a register proves, of a list that goes on.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub fn of_first<'a>(
+        list: List<'a>,
+        most: usize,
+        banks: &[HashAlgorithm],
+        keyring: &Keyring,
         mut each: impl FnMut(&Entry<'a>, &[Replay]),
     ) -> Result<Self, ListError> {
         let registers = banks.iter().flat_map(|bank| [Extension::Rehashed, Extension::ZeroPadded].map(|way| Replay::new(*bank, way)));
         let mut survey = Self { registers: registers.collect(), ..Self::default() };
         let mut entries = list.entries();
         let mut last = None;
-        for entry in entries.by_ref() {
+        for entry in entries.by_ref().take(most) {
             let entry = entry?;
             survey.count(&entry)?;
             survey.signatures.extend(Signature::of(&entry, keyring));
@@ -95,7 +112,7 @@ impl Survey {
             None => {}
         }
         if let Some(measured) = entry.measured() {
-            self.names.push(String::from_utf8_lossy(measured.name).into_owned());
+            self.names.push(text_of(measured.name));
         }
         Ok(())
     }
@@ -113,5 +130,13 @@ impl Survey {
 
 fn named(entry: &Entry<'_>) -> Option<Named> {
     let measured = entry.measured()?;
-    Some((measured.digest_text(), String::from_utf8_lossy(measured.name).into_owned()))
+    Some((text_of(measured.digest_text().as_bytes()), text_of(measured.name)))
+}
+
+/// A name as it is told.
+fn text_of(name: &[u8]) -> String {
+    match name.split_at_checked(LONGEST_TEXT) {
+        Some((begin, rest)) if !rest.is_empty() => format!("{}… ({} bytes)", String::from_utf8_lossy(begin), name.len()),
+        _ => String::from_utf8_lossy(name).into(),
+    }
 }

@@ -1,15 +1,15 @@
 //! The boot log of a TD, with or without the quote that proves it.
 
 use super::Settings;
+use super::eventlog::LIMITS;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
 use super::tdx;
-use crate::eventlog::EventLog;
+use crate::eventlog::{EventLog, count};
 use crate::hex::encode as hex;
 use crate::tdx::Quote;
 use crate::tdx::ccel::{CcelTable, Rtmrs, SecureBoot, appraise_hand_over, appraise_rtmrs};
 use crate::tpm::HashAlgorithm;
-use podseal_protocol::Limits;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ fn log<'a>(parts: &Parts<'a>, findings: &mut Findings) -> Option<(EventLog<'a>, 
         findings.missing("ccel", "the boot log that the ACPI table points to");
         return None;
     };
-    let log = EventLog::parse(bytes, &Limits::DEFAULT).map_err(|error| findings.malformed(file, error)).ok()?;
+    let log = EventLog::parse(bytes, &LIMITS).map_err(|error| findings.malformed(file, error)).ok()?;
     tell(&log, bytes.len(), findings);
     let replayed = Rtmrs::replay(&log).map_err(|error| findings.malformed(file, error)).ok()?;
     let values = replayed.extended().map(|(register, value)| (register.to_string(), Value::from(hex(value)))).collect::<Value>();
@@ -76,16 +76,17 @@ fn tell(log: &EventLog<'_>, length: usize, findings: &mut Findings) {
     }
     findings.claim("events", log.events().len());
     findings.claim("indices", log.events().iter().map(|event| event.pcr).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>());
-    let mut kinds = BTreeMap::<String, usize>::new();
-    let mut others = BTreeMap::<String, usize>::new();
+    let mut kinds = BTreeMap::new();
+    let mut others = BTreeMap::new();
     for event in log.events() {
-        *kinds.entry(event.kind.to_string()).or_default() += 1;
+        count(&mut kinds, event.kind);
         if event.is_extended() && log.digest(event, bank) != Some(bank.digest(&[event.data]).as_ref()) {
-            *others.entry(format!("{} (PCR{})", event.kind, event.pcr)).or_default() += 1;
+            count(&mut others, (event.kind, event.pcr));
         }
     }
-    findings.claim("event_types", json!(kinds));
-    findings.claim("digest_not_hash_of_event_data", json!(others));
+    findings.claim("event_types", kinds.iter().map(|(kind, count)| (kind.to_string(), Value::from(*count))).collect::<Value>());
+    let others = others.iter().map(|((kind, pcr), count)| (format!("{kind} (PCR{pcr})"), Value::from(*count)));
+    findings.claim("digest_not_hash_of_event_data", others.collect::<Value>());
     findings.claim("log_ends_at", log.ends_at());
     findings.claim("padding_bytes", length.saturating_sub(log.ends_at()));
     let secure_boot = SecureBoot::of(log);

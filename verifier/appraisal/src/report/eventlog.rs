@@ -4,7 +4,7 @@ use super::Settings;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
 use crate::claims::Claim;
-use crate::eventlog::{EventLog, LogError, Registers, Summary, appraise_registers, secure_boot};
+use crate::eventlog::{EventLog, LOG_MEASURED, LogError, Registers, Summary, appraise_banks, appraise_registers, secure_boot};
 use crate::hex::encode as hex;
 use crate::tpm::{HashAlgorithm, PcrSet};
 use podseal_protocol::Limits;
@@ -14,13 +14,17 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 mod tests;
 
+/// A log of any length that was read whole: what it takes is a multiple of that.
+pub(super) const LIMITS: Limits = Limits { evidence_part: usize::MAX, events: usize::MAX, ..Limits::DEFAULT };
+
 /// What a log leads to, by bank.
 pub(super) type Banks = BTreeMap<HashAlgorithm, Registers>;
 
 pub(super) fn appraise(parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
     let Some((log, length)) = log(parts, findings) else { return };
-    claims(&log, length, findings);
-    let Some(banks) = replay(parts, &log, findings) else { return };
+    let Some(banks) = replay(parts, &log, findings) else {
+        return claims(&log, length, of_choice(known(&log)), findings);
+    };
     let replayed = banks.iter().map(|(bank, registers)| (bank.name().to_owned(), values(registers)));
     findings.claim("replayed_pcrs", replayed.collect::<Value>());
     let proved = compare(parts, &banks, findings);
@@ -30,12 +34,22 @@ pub(super) fn appraise(parts: &Parts<'_>, _settings: &Settings<'_>, findings: &m
     if !proved.iter().any(whole) {
         findings.missing("pcrs", "the value of each register that the log extends, in one of its banks");
     }
+    let wholly = of_choice(proved.iter().filter(|bank| whole(*bank)).map(|(bank, _)| *bank));
+    let read = wholly.or_else(|| of_choice(proved.keys().copied())).or_else(|| of_choice(known(&log)));
+    if let Some(read) = read {
+        let unproved = known(&log).filter(|bank| *bank != read && !proved.contains_key(bank)).collect::<Vec<_>>();
+        appraise_banks(&log, read, &unproved, &mut findings.authenticity);
+    }
+    let measured = banks.values().map(Registers::extended).find(|extended| *extended != PcrSet::default());
+    let found = measured.map_or_else(|| "nothing measured".to_owned(), |extended| format!("measurements into PCR {extended}"));
+    findings.policy.record(&LOG_MEASURED, measured.is_some(), "measurements", found);
+    claims(&log, length, read, findings);
 }
 
 /// The one log among the parts, with its length in bytes.
 pub(super) fn log<'a>(parts: &Parts<'a>, findings: &mut Findings) -> Option<(EventLog<'a>, usize)> {
     let (file, bytes) = parts.only("boot log", findings, |item| if let Item::EventLog(bytes) = item { Some(*bytes) } else { None })?;
-    match EventLog::parse(bytes, &Limits::DEFAULT) {
+    match EventLog::parse(bytes, &LIMITS) {
         Ok(log) => Some((log, bytes.len())),
         Err(error) => {
             findings.malformed(file, error);
@@ -46,8 +60,7 @@ pub(super) fn log<'a>(parts: &Parts<'a>, findings: &mut Findings) -> Option<(Eve
 
 /// Replays each bank of the log that is known here.
 pub(super) fn replay(parts: &Parts<'_>, log: &EventLog<'_>, findings: &mut Findings) -> Option<Banks> {
-    let known = log.algorithms().filter_map(HashAlgorithm::from_id);
-    match known.map(|bank| Ok((bank, Registers::replay(log, bank)?))).collect::<Result<_, LogError>>() {
+    match known(log).map(|bank| Ok((bank, Registers::replay(log, bank)?))).collect::<Result<_, LogError>>() {
         Ok(banks) => Some(banks),
         Err(error) => {
             let file = parts.each(|item| matches!(item, Item::EventLog(_)).then_some(())).next().map_or("", |(file, ())| file);
@@ -73,8 +86,8 @@ pub(super) fn compare(parts: &Parts<'_>, banks: &Banks, findings: &mut Findings)
     proved
 }
 
-/// Tells what a log says of itself: of any machine's, a TD's as well.
-pub(super) fn claims(log: &EventLog<'_>, length: usize, findings: &mut Findings) {
+/// Tells what a log says of itself, its data as far as their digests of `bank` are their hash.
+fn claims(log: &EventLog<'_>, length: usize, bank: Option<HashAlgorithm>, findings: &mut Findings) {
     let algorithms =
         log.algorithms().map(|id| HashAlgorithm::from_id(id).map_or_else(|| format!("{id:#06x}"), |bank| bank.name().to_owned()));
     findings.claim("algorithms", algorithms.collect::<Vec<_>>());
@@ -85,7 +98,8 @@ pub(super) fn claims(log: &EventLog<'_>, length: usize, findings: &mut Findings)
         findings.claim("platform_class", header.platform_class);
         findings.claim("uintn", header.uintn_size);
     }
-    let Some(bank) = held_against_data(log) else { return };
+    let Some(bank) = bank else { return };
+    findings.claim("data_held_against", bank.name());
     let summary = Summary::of(log, bank);
     findings.claim("events", summary.events);
     findings.claim("indices", summary.registers.iter().copied().collect::<Vec<_>>());
@@ -108,10 +122,14 @@ pub(super) fn claims(log: &EventLog<'_>, length: usize, findings: &mut Findings)
     findings.claim("secure_boot", variables);
 }
 
-/// The bank whose digests are held against the events' data: SHA-256 where the log has it, or else its first.
-fn held_against_data(log: &EventLog<'_>) -> Option<HashAlgorithm> {
-    let known = || log.algorithms().filter_map(HashAlgorithm::from_id);
-    known().find(|bank| *bank == HashAlgorithm::Sha256).or_else(|| known().next())
+/// The banks of the log that are known here.
+fn known(log: &EventLog<'_>) -> impl Iterator<Item = HashAlgorithm> {
+    log.algorithms().filter_map(HashAlgorithm::from_id)
+}
+
+/// The bank whose digests are held against the events' data, of those that can be: SHA-256 where it is among them, or else the first.
+fn of_choice(banks: impl Iterator<Item = HashAlgorithm>) -> Option<HashAlgorithm> {
+    banks.min_by_key(|bank| *bank != HashAlgorithm::Sha256)
 }
 
 /// The registers that the log has something to say about.

@@ -28,11 +28,13 @@ struct Beside<'p> {
     quoted: Option<BTreeMap<HashAlgorithm, PcrSet>>,
 }
 
-/// Up to where a register that is given proves the list.
-struct Proved<'p> {
+/// PCR 10 as given.
+struct Given<'p> {
     file: &'p str,
     bank: HashAlgorithm,
-    entries: usize,
+    value: &'p [u8],
+    /// How many entries lead to it, where some do.
+    proves: Option<usize>,
 }
 
 pub(super) fn appraise(parts: &Parts<'_>, _settings: &Settings<'_>, findings: &mut Findings) {
@@ -61,11 +63,14 @@ pub(super) fn beside_quote(
 fn appraise_list(parts: &Parts<'_>, beside: &Beside<'_>, findings: &mut Findings) {
     let Some((file, list)) = parts.only("IMA list", findings, list_of) else { return };
     let none = Keyring::default();
-    let mut proved = None;
+    let keyring = beside.keyring.as_ref().unwrap_or(&none);
+    let mut given = beside.registers();
     let mut aggregate = None;
-    let read = Survey::of(list, &BANKS, beside.keyring.as_ref().unwrap_or(&none), |entry, registers| {
-        if let Some((file, bank)) = beside.agrees(registers) {
-            proved = Some(Proved { file, bank, entries: entry.position + 1 });
+    let read = Survey::of(list, &HashAlgorithm::ALL, keyring, |entry, registers| {
+        for given in &mut given {
+            if registers.iter().any(|replay| replay.bank() == given.bank && replay.value() == Some(given.value)) {
+                given.proves = Some(entry.position + 1);
+            }
         }
         if entry.position == 0 {
             let bank = entry.measured().and_then(|measured| measured.hash());
@@ -80,9 +85,22 @@ fn appraise_list(parts: &Parts<'_>, beside: &Beside<'_>, findings: &mut Findings
     if aggregate.is_some() {
         boot_aggregate::record(aggregate.as_ref(), &mut findings.authenticity);
     }
-    register(&survey, proved.as_ref(), beside, findings);
+    let proved = register(&survey, &given, beside, findings);
     beside.claims(findings);
-    claims(survey, list, findings);
+    findings.claim("entries", survey.entries);
+    let Survey { entries, registers, .. } = &survey;
+    replays(registers, findings);
+    match proved.filter(|proved| proved < entries) {
+        None => claims(survey, list, findings),
+        // What follows is text by whoever sent it, and no fact is to be taken from it.
+        Some(proved) => {
+            drop(survey);
+            match Survey::of_first(list, proved, &[], keyring, |_, _| {}) {
+                Ok(proved) => claims(proved, list, findings),
+                Err(error) => findings.malformed(file, error),
+            }
+        }
+    }
 }
 
 fn list_of<'a>(item: &Item<'a>) -> Option<List<'a>> {
@@ -108,14 +126,13 @@ fn keyring(parts: &Parts<'_>, findings: &mut Findings) -> Option<Keyring> {
 }
 
 impl<'p> Beside<'p> {
-    /// The file with a value of PCR 10 that one of `registers` has.
-    fn agrees(&self, registers: &[Replay]) -> Option<(&'p str, HashAlgorithm)> {
-        self.given.iter().find_map(|(file, pcrs)| {
-            let agree = |replay: &&Replay| {
-                self.counts(replay.bank(), REGISTER) && replay.value().is_some_and(|value| pcrs.get(replay.bank(), REGISTER) == Some(value))
-            };
-            registers.iter().find(agree).map(|replay| (*file, replay.bank()))
-        })
+    /// Each value of PCR 10 that counts.
+    fn registers(&self) -> Vec<Given<'p>> {
+        let values = self.given.iter().flat_map(|(file, pcrs)| {
+            let value = |bank| pcrs.get(bank, REGISTER).filter(|_| self.counts(bank, REGISTER));
+            HashAlgorithm::ALL.into_iter().filter_map(move |bank| Some(Given { file, bank, value: value(bank)?, proves: None }))
+        });
+        values.collect()
     }
 
     fn counts(&self, bank: HashAlgorithm, index: u8) -> bool {
@@ -153,27 +170,37 @@ fn checks(survey: &Survey, findings: &mut Findings) {
     }
 }
 
+/// How many entries are proved, the whole list where no register is missing.
+///
 /// A register as given that the list does not lead to is one of another moment, or the list is altered: nobody knows which. One that is
-/// quoted proves that the list is not the one of its machine.
-fn register(survey: &Survey, proved: Option<&Proved<'_>>, beside: &Beside<'_>, findings: &mut Findings) {
-    let Some(Proved { file, bank, entries }) = proved else {
-        let quoted = beside.quoted.iter().flatten().any(|(_, set)| set.contains(REGISTER));
-        if quoted {
-            let found = format!("{} entries, which lead to another value", survey.entries);
-            findings.authenticity.record(&IMA_REPLAYS, false, "PCR 10 as quoted", found);
-        } else {
-            findings.missing("pcr10", "PCR 10 as it was when the list was read: quoted and signed, or as given");
-        }
-        return;
+/// quoted proves that the list is not the one of its machine, and so does one beside another that the list leads to.
+fn register(survey: &Survey, given: &[Given<'_>], beside: &Beside<'_>, findings: &mut Findings) -> Option<usize> {
+    let told = |given: &&Given<'_>| survey.registers.iter().any(|replay| replay.bank() == given.bank && replay.value().is_some());
+    let proved = given.iter().filter(|given| given.proves.is_some()).max_by_key(|given| given.proves);
+    let contradicts = given.iter().filter(told).find(|given| given.proves.is_none());
+    if let Some(given) = contradicts.filter(|_| beside.quoted.is_some() || proved.is_some()) {
+        let expected = format!("PCR 10 ({}) = {}", given.bank.name(), hex(given.value));
+        let found = format!("{} entries, which lead to another value", survey.entries);
+        findings.authenticity.record_from(given.file.to_owned(), &IMA_REPLAYS, false, expected, found);
+        return None;
+    }
+    let Some((given, entries)) = proved.and_then(|given| Some((given, given.proves?))) else {
+        findings.missing("pcr10", "PCR 10 as it was when the list was read: quoted and signed, or as given");
+        return None;
     };
     let found = format!("{entries} of {} entries, which lead to it", survey.entries);
-    findings.authenticity.record_from((*file).to_owned(), &IMA_REPLAYS, true, format!("PCR 10 ({})", bank.name()), found);
-    findings.anchor(format!("as given: {file}"));
-    findings.claim("entries_proved", *entries);
+    let expected = format!("PCR 10 ({})", given.bank.name());
+    findings.authenticity.record_from(given.file.to_owned(), &IMA_REPLAYS, true, expected, found);
+    findings.anchor(format!("as given: {}", given.file));
+    findings.claim("entries_proved", entries);
+    if entries < survey.entries {
+        findings.missing("pcr10", "PCR 10 as it is after the last entry: nothing proves those behind the register that is there");
+    }
+    Some(entries)
 }
 
+/// What the entries say, of which nothing is proved or all.
 fn claims(survey: Survey, list: List<'_>, findings: &mut Findings) {
-    findings.claim("entries", survey.entries);
     if let [(template, _)] = survey.templates.as_slice() {
         findings.claim("template", template.clone());
     }
@@ -192,8 +219,12 @@ fn claims(survey: Survey, list: List<'_>, findings: &mut Findings) {
     if !survey.signatures.is_empty() {
         findings.claim("signatures", survey.signatures.into_iter().map(|signature| Value::from(signature.to_string())).collect::<Value>());
     }
+}
+
+/// What the whole list leads to.
+fn replays(registers: &[Replay], findings: &mut Findings) {
     let value = |extension, bank| {
-        let replay = survey.registers.iter().find(|replay| replay.bank() == bank && replay.extension() == extension);
+        let replay = registers.iter().find(|replay| replay.bank() == bank && replay.extension() == extension);
         Value::from(replay.and_then(Replay::value).map(hex))
     };
     let banks = |extension| BANKS.into_iter().map(|bank| (bank.name().to_owned(), value(extension, bank))).collect::<Value>();

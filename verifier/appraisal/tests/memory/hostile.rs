@@ -13,6 +13,8 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let sha1_event = [&[0; 4][..], &[1, 0, 0, 0], &[7; 20], &[0; 4]].concat();
     vec![
         ("eventlog.bin", filled(&sha1_event)),
+        ("eventlog.bin", [&sha1_event[..], &vec![0; size], &[1]].concat()),
+        ("eventlog.bin", events_of_many_types(size)),
         ("eventlog.bin", [&spec_id(&[(4, 20), (0xb, 32)])[..], &filled(&agile_event(&[(4, 20), (0xb, 32)]))].concat()),
         ("ccel.bin", [&spec_id(&[(0xc, 48)])[..], &filled(&agile_event(&[(0xc, 48)]))].concat()),
         ("ccel.bin", [&spec_id(&[(0xc, 48)])[..], &vec![0xff; size]].concat()),
@@ -20,6 +22,9 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("ascii_runtime_measurements", text("", &format!("10 {} ima {} /{}\n", "1".repeat(40), "0".repeat(40), "x".repeat(4000)), "")),
         ("binary_runtime_measurements", filled(&ima_entry())),
         ("binary_runtime_measurements", filled(&[&[10, 0, 0, 0][..], &[0; 20], &[6, 0, 0, 0], b"ima-ng", &[0; 4]].concat())),
+        ("binary_runtime_measurements", filled(&ima_signed_entry())),
+        ("ascii_runtime_measurements", text(&format!("10 {} ima-ng a:11 ", "11".repeat(20)), " ", "")),
+        ("ascii_runtime_measurements", text(&format!("10 {} ima-ng a:", "11".repeat(20)), "11", " x\n")),
         ("claims.json", text(r#"{"ueid":["#, "1,", "1]}")),
         ("claims.json", text(r#"{"ueid":"#, "[", "")),
         ("claims.json", text(r#"{"ueid":1"#, r#","x":1"#, "}")),
@@ -66,6 +71,20 @@ fn ima_entry() -> Vec<u8> {
     let sized = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes()[..], data].concat();
     let data = [sized(&[&b"sha256:\0"[..], &[0x1a; 32]].concat()), sized(b"/x\0")].concat();
     [&[10, 0, 0, 0][..], &[7; 20], &sized(b"ima-ng"), &sized(&data)].concat()
+}
+
+/// `ima-sig`, as short as it can be, without a signature.
+fn ima_signed_entry() -> Vec<u8> {
+    let data = [&[4, 0, 0, 0][..], b"a:\0\x01", &[1, 0, 0, 0, 0], &[0; 4]].concat();
+    let size = u32::try_from(data.len()).unwrap().to_le_bytes();
+    [&[10, 0, 0, 0][..], &[0x11; 20], &[7, 0, 0, 0], b"ima-sig", &size, &data].concat()
+}
+
+/// Each of a type and a register of its own.
+fn events_of_many_types(size: usize) -> Vec<u8> {
+    let extended = |n: u32| [&[1, 0, 0, 0][..], &(n + 0x8000).to_le_bytes(), &[7; 20], &[0; 4]].concat();
+    let message = |n: u32| [&n.to_le_bytes()[..], &[3, 0, 0, 0], &[7; 20], &[0; 4]].concat();
+    (0..u32::try_from(size / 64).unwrap()).flat_map(|n| [extended(n), message(n)].concat()).collect()
 }
 
 fn certificate() -> String {

@@ -48,17 +48,17 @@ struct MalformedView {
 }
 
 impl ReportView {
-    pub(super) fn of(report: &Report) -> Self {
+    pub(super) fn of(report: Report) -> Self {
         let staged = |finding: &Finding| StagedCheck { stage: finding.stage.as_str(), check: CheckView::from(&finding.check) };
         Self {
             verdict: report.verdict.as_str(),
             kind: report.kind.map(podseal_appraisal::report::Kind::as_str),
             anchor: (!report.anchors.is_empty()).then(|| report.anchors.join("; ")),
-            claims: report.claims.clone(),
+            claims: report.claims,
             checks: report.checks.iter().map(staged).collect(),
             missing: report.missing.iter().map(|missing| MissingView { part: missing.part, why: missing.why }).collect(),
-            malformed: report.malformed.iter().map(|one| MalformedView { file: one.file.clone(), why: one.why.clone() }).collect(),
-            ignored: report.ignored.clone(),
+            malformed: report.malformed.into_iter().map(|one| MalformedView { file: one.file, why: one.why }).collect(),
+            ignored: report.ignored,
         }
     }
 

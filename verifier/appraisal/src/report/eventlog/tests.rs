@@ -2,6 +2,7 @@
 
 use crate::report::{Document, Kind, Report, Settings, Verdict, appraise};
 use crate::x509::Roots;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use sha2::{Digest as _, Sha256};
 
 /// A crypto-agile log, SHA-256 only, of these measurements into PCR 4 and PCR 8.
@@ -63,4 +64,65 @@ fn a_value_of_another_bank_compares_nothing() {
 fn cut_off_log() {
     let bytes = log();
     assert_eq!(verify(&bytes[..bytes.len() - 1], &[]).verdict, Verdict::Malformed);
+}
+
+/// A log of both banks in which PCR 7 says whether Secure Boot is on: its digests are of `sha1`, and of `sha256`.
+fn of_two_banks(data: &[u8], sha1: &[u8], sha256: &[u8]) -> Vec<u8> {
+    let header = [b"Spec ID Event03\0", &[0, 0, 0, 0, 0, 2, 0, 2, 2, 0, 0, 0, 4, 0, 20, 0, 0x0b, 0, 32, 0, 0][..]].concat();
+    let mut out = [&[0, 0, 0, 0, 3, 0, 0, 0][..], &[0; 20], &u32::try_from(header.len()).unwrap().to_le_bytes(), &header].concat();
+    out.extend([7, 0, 0, 0, 1, 0, 0, 0x80, 2, 0, 0, 0, 4, 0]);
+    out.extend(digest(&SHA1_FOR_LEGACY_USE_ONLY, sha1).as_ref());
+    out.extend([0x0b, 0]);
+    out.extend(Sha256::digest(sha256));
+    out.extend(u32::try_from(data.len()).unwrap().to_le_bytes());
+    out.extend(data);
+    out
+}
+
+fn secure_boot_variable(on: u8) -> Vec<u8> {
+    let guid = [0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0, 0xe0, 0x98, 3, 0x2b, 0x8c];
+    let name = "SecureBoot".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    [&guid[..], &10_u64.to_le_bytes(), &1_u64.to_le_bytes(), &name, &[on]].concat()
+}
+
+fn failed(report: &Report) -> Vec<&str> {
+    let failed = report.checks.iter().filter(|finding| finding.check.verdict == crate::check::Verdict::Fail);
+    failed.map(|finding| finding.check.rule.name).collect()
+}
+
+#[test]
+fn a_bank_that_no_value_proves() {
+    let (on, off) = (secure_boot_variable(1), secure_boot_variable(0));
+    let measured = digest(&SHA1_FOR_LEGACY_USE_ONLY, &off);
+    let value = digest(&SHA1_FOR_LEGACY_USE_ONLY, &[&[0; 20][..], measured.as_ref()].concat());
+    let pcrs = [("pcrs.json", format!(r#"{{"sha1": {{"7": "{}"}}}}"#, crate::hex::encode(value.as_ref())))];
+    let report = verify(&of_two_banks(&off, &off, &off), &pcrs);
+    assert_eq!((report.verdict, &report.claims["secure_boot"]["SecureBoot"]), (Verdict::Verified, &false.into()));
+    assert_eq!(report.claims["data_held_against"], "sha1");
+    for (data, sha256) in [(&on, &on), (&off, &on)] {
+        let report = verify(&of_two_banks(data, &off, sha256), &pcrs);
+        assert_eq!((report.verdict, failed(&report)), (Verdict::Rejected, vec!["log.banks_agree"]));
+        assert_ne!(report.claims["secure_boot"].get("SecureBoot"), Some(&true.into()));
+    }
+}
+
+#[test]
+fn nothing_measured() {
+    let bytes = log();
+    let header = &bytes[..32 + usize::from(bytes[28])];
+    let zeros = [("pcrs.json", format!(r#"{{"0": "{}"}}"#, "00".repeat(32)))];
+    let report = verify(header, &zeros);
+    assert_eq!((report.verdict, failed(&report)), (Verdict::Refused, vec!["log.measured"]));
+}
+
+#[test]
+fn log_of_a_machine_that_ran_for_years() {
+    let mut bytes = log();
+    let last = [&[8, 0, 0, 0, 0x0d, 0, 0, 0, 1, 0, 0, 0, 0x0b, 0][..], &[7; 32], &[0; 4]].concat();
+    bytes.extend(last.repeat(70_000));
+    bytes.extend(
+        [&[8, 0, 0, 0, 0x0d, 0, 0, 0, 1, 0, 0, 0, 0x0b, 0][..], &[7; 32], &(3_u32 << 20).to_le_bytes(), &vec![7; 3 << 20]].concat(),
+    );
+    let report = verify(&bytes, &[]);
+    assert_eq!((report.verdict, &report.claims["events"]), (Verdict::Incomplete, &70_004.into()));
 }

@@ -51,8 +51,38 @@ fn proved_by_a_register_as_given() {
     let (list, [first, second]) = list();
     for (register, entries) in [(first, 1), (second, 2)] {
         let report = verify(&list, &format!(r#"{{"10": "{register}"}}"#));
-        assert_eq!((report.verdict, &report.claims["entries_proved"]), (Verdict::Verified, &entries.into()));
+        let verdict = if entries == 2 { Verdict::Verified } else { Verdict::Incomplete };
+        assert_eq!((report.verdict, &report.claims["entries_proved"]), (verdict, &entries.into()));
         assert_eq!(report.anchors, ["as given: pcrs.json"]);
+    }
+}
+
+#[test]
+fn an_entry_that_no_register_proves() {
+    let (list, [_, second]) = list();
+    let longer = list.clone() + &line(10, &sha256(b"evil"), "/usr/bin/evil").0;
+    for report in [verify(&longer, &format!(r#"{{"10": "{second}"}}"#)), quoted(&longer, Some(&second))] {
+        assert_eq!((report.verdict, report.missing[0].part), (Verdict::Incomplete, "pcr10"));
+        assert_eq!((&report.claims["entries"], &report.claims["entries_proved"]), (&3.into(), &2.into()));
+        assert_eq!(report.claims["files"], serde_json::json!(["boot_aggregate", "/usr/bin/runc"]));
+        assert_eq!(report.claims["last"][1], "/usr/bin/runc");
+    }
+}
+
+#[test]
+fn a_register_beside_another_that_contradicts_it() {
+    let (list, [_, second]) = list();
+    let other = "01".repeat(32);
+    let sha512 = "01".repeat(64);
+    let both = format!(r#"{{"sha256": {{"10": "{second}"}}, "sha512": {{"10": "{sha512}"}}}}"#);
+    let report = verify(&list, &both);
+    assert_eq!((report.verdict, failed(&report)), (Verdict::Rejected, vec!["ima.replays"]));
+    let files = [("pcrs-a.json", format!(r#"{{"10": "{second}"}}"#)), ("pcrs-b.json", format!(r#"{{"10": "{other}"}}"#))];
+    for files in [[&files[0], &files[1]], [&files[1], &files[0]]] {
+        let files = files.map(|(name, text)| Document { name, bytes: text.as_bytes() });
+        let documents = [&[Document { name: "a", bytes: list.as_bytes() }][..], &files].concat();
+        let report = appraise(&documents, &Settings { now: 0, nonce: None, roots: &Roots::shipped() });
+        assert_eq!((report.verdict, failed(&report)), (Verdict::Rejected, vec!["ima.replays"]));
     }
 }
 
@@ -128,6 +158,10 @@ fn proved_by_a_quote() {
     let (cut, _) = list.split_once('\n').unwrap();
     let report = quoted(cut, Some(&second));
     assert_eq!((report.verdict, failed(&report)), (Verdict::Rejected, vec!["ima.replays"]));
+    let bogus = format!("10 {} ima-ng sha256:{} /usr/bin/evil\n", "0".repeat(40), "ab".repeat(32));
+    let report = quoted(&bogus, Some(&second));
+    assert_eq!((report.verdict, failed(&report)), (Verdict::Rejected, vec!["ima.replays"]));
+    assert_eq!(quoted(&(bogus + "garbage\n"), Some(&second)).verdict, Verdict::Malformed);
     let report = quoted(&list, None);
     assert_eq!((report.verdict, report.missing[0].part), (Verdict::Incomplete, "pcr10"));
 }
