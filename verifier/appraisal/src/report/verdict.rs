@@ -89,11 +89,11 @@ impl Kind {
         let td = matches!(item, TdxQuote(_) | TcbInfo(_) | QeIdentity(_) | Certificate(_) | Crl(_) | Nonce(_));
         let quote = matches!(item, Attest(_) | TpmSignature(_) | RawSignature(_) | Pcrs(_) | PublicKey(_) | EventLog(_) | Nonce(_));
         match self {
-            Self::AzureVtpm => td || quote || matches!(item, HclReport(_) | RuntimeData(_)),
+            Self::AzureVtpm => td || quote || matches!(item, HclReport(_) | RuntimeData(_) | ImaAscii(_) | ImaBinary(_) | Keyring(_)),
             Self::Ccel => td || matches!(item, Ccel(_) | CcelTable(_)),
             Self::TdxQuote => td,
-            Self::Nitro => matches!(item, NitroDocument(_) | Certificate(_) | Nonce(_)),
-            Self::NitroTpm => matches!(item, NitroTpmDocument(_) | Certificate(_) | Nonce(_)),
+            Self::Nitro => matches!(item, NitroDocument(_) | Certificate(_) | Crl(_) | Nonce(_)),
+            Self::NitroTpm => matches!(item, NitroTpmDocument(_) | Certificate(_) | Crl(_) | Nonce(_)),
             Self::SnpReport => matches!(item, SnpReport { .. } | Certificate(_) | Crl(_) | Nonce(_)),
             Self::TpmQuote => quote || matches!(item, TpmPublic(_) | Certificate(_) | ImaAscii(_) | ImaBinary(_) | Keyring(_)),
             Self::Ima => matches!(item, ImaAscii(_) | ImaBinary(_) | Keyring(_) | EventLog(_) | Pcrs(_)),
