@@ -9,7 +9,19 @@ pub(super) use signed::Signed;
 
 use super::findings::Findings;
 use super::parts::{Item, Parts};
+use super::pcrs::Pcrs;
 use super::{Settings, ima};
+
+/// Compares the boot log that came along with the quoted registers; without their values nothing proves it.
+pub(super) fn compare_log(parts: &Parts<'_>, signed: &Signed<'_>, pcrs: Option<&Pcrs>, findings: &mut Findings) {
+    match pcrs {
+        Some(pcrs) => log::compare(parts, signed, pcrs, findings),
+        None if parts.items().any(|item| matches!(item, Item::EventLog(_))) => {
+            findings.missing("pcrs", "the values of the quoted registers: without them the boot log is proved by nothing");
+        }
+        None => {}
+    }
+}
 
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
     let signed = Signed::of(parts, findings);
