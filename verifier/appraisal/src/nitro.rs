@@ -7,6 +7,7 @@
 
 mod document;
 mod policy;
+mod revocation;
 pub mod rules;
 #[cfg(test)]
 mod tests;
@@ -16,11 +17,14 @@ pub use policy::{Policy, appraise_policy};
 
 use crate::check::Checks;
 use crate::hex::encode as hex;
-use crate::x509::{self, Anchor, EvidenceKind, Path, Profile, Roots};
+use crate::x509::{self, Anchor, EvidenceKind, Path, Profile, Roots, above};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use coset::{Header, iana};
 use podseal_protocol::Digest;
 use x509_parser::prelude::X509Certificate;
+
+/// By how many seconds a hypervisor's clock may be ahead.
+const SKEW: u64 = 300;
 
 /// What certificates of the Nitro PKI may have.
 const PROFILE: Profile = Profile { purpose: "a Nitro hypervisor", usage: None, processed: &[] };
@@ -34,8 +38,11 @@ pub struct Expected<'a> {
     pub now: u64,
     /// What the document must answer in its `nonce`; without it freshness is not appraised.
     pub nonce: Option<&'a [u8]>,
-    /// Certificates that came beside the document. They are needed for nothing, and may be no others than those of its path.
+    /// Certificates that came beside the document. They are needed for nothing, and may be no others than those of its path,
+    /// or of authorities above the root where that is an intermediate's certificate.
     pub beside: &'a [X509Certificate<'a>],
+    /// Revocation lists, DER, of authorities on the path.
+    pub lists: &'a [&'a [u8]],
 }
 
 /// Facts of a document; made only by [`appraise_document`], only after every rule held.
@@ -74,11 +81,12 @@ pub fn appraise_document<'d, 'r>(document: &Document<'d>, expected: &Expected<'r
     let anchor = chain_holds(document, &leaf, expected, checks);
     let validity = leaf.validity();
     let second = i64::try_from(document.timestamp_ms() / 1000).unwrap_or(i64::MAX);
-    let timely = (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&second);
+    let past = document.timestamp_ms() / 1000 <= expected.now.saturating_add(SKEW);
+    let timely = past && (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&second);
     holds &= checks.record(
         &rules::TIMESTAMP,
         timely,
-        format!("between {} and {}", validity.not_before, validity.not_after),
+        format!("between {} and {}, and not to come", validity.not_before, validity.not_after),
         format!("{} ms since 1970", document.timestamp_ms()),
     );
     if let Some(nonce) = expected.nonce {
@@ -121,30 +129,38 @@ fn chain_holds<'r>(
         der == document.certificate() || document.cabundle().contains(&der)
     };
     let strangers = expected.beside.iter().filter(|certificate| !known(certificate)).cloned().collect::<Vec<_>>();
-    let path = bundle.ok_or_else(|| "a certificate of the bundle is no X.509 certificate in DER".to_owned()).and_then(|bundle| {
-        let others = bundle.iter().chain(&strangers).cloned().collect::<Vec<_>>();
-        let path = expected.roots.path(EvidenceKind::Nitro, leaf, &others, &PROFILE, expected.now).map_err(|error| error.to_string())?;
-        if is_in_order(&path, &bundle) { Ok(path) } else { Err("the bundle is not the path, root first".to_owned()) }
-    });
+    let others = bundle.iter().flatten().chain(&strangers).cloned().collect::<Vec<_>>();
+    let path = match &bundle {
+        Some(bundle) => match expected.roots.path(EvidenceKind::Nitro, leaf, &others, &PROFILE, expected.now) {
+            Ok(path) if is_in_order(&path, bundle) => Ok(path),
+            Ok(_) => Err("the bundle is not the path, root first".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+        None => Err("a certificate of the bundle is no X.509 certificate in DER".to_owned()),
+    };
     let found = path.as_ref().map_or_else(Clone::clone, |path| format!("a path to {}", path.anchor.name));
-    let holds = checks.record(&rules::CHAIN, path.is_ok(), expected.roots.wanted(EvidenceKind::Nitro), found);
-    let used = path.as_ref().map_or(0, |path| path.issuers.len().saturating_sub(document.cabundle().len()));
+    let mut holds = checks.record(&rules::CHAIN, path.is_ok(), expected.roots.wanted(EvidenceKind::Nitro), found);
     if !expected.beside.is_empty() {
-        let found = strangers.iter().map(|certificate| x509::rfc4514(certificate.subject())).collect::<Vec<_>>();
-        let found = if found.is_empty() { "no others".to_owned() } else { found.join("; ") };
-        if !checks.record(&rules::BESIDE, strangers.len() == used, "certificates of the document's path", found) {
-            return None;
-        }
+        let bundled = document.cabundle().len();
+        let used = path.as_ref().map_or_else(|_| Vec::new(), |path| [path.issuers.clone(), above(path.anchor, &others)].concat());
+        let unused = strangers.iter().zip(bundled..).filter(|(_, place)| !used.contains(place));
+        let found = unused.map(|(certificate, _)| x509::rfc4514(certificate.subject())).collect::<Vec<_>>();
+        let told = if found.is_empty() { "no others".to_owned() } else { found.join("; ") };
+        holds &= checks.record(&rules::BESIDE, found.is_empty(), "certificates of the document's path", told);
     }
-    path.ok().filter(|_| holds).map(|path| path.anchor)
+    let path = path.ok()?;
+    if !expected.lists.is_empty() {
+        holds &= revocation::appraise(leaf, &path, &others, expected, checks);
+    }
+    holds.then_some(path.anchor)
 }
 
 /// Whether every certificate of `bundle` (the leaf's issuer first) stands on the path in its order. The root's may be the one that was
-/// configured instead.
+/// configured instead, and where that is an intermediate's, those above it follow.
 fn is_in_order(path: &Path<'_>, bundle: &[X509Certificate<'_>]) -> bool {
-    let mut others = path.issuers.iter().copied();
-    bundle.iter().enumerate().all(|(place, certificate)| match others.next() {
-        Some(other) => other == place,
-        None => place + 1 == bundle.len() && Digest::of(certificate.public_key().raw) == path.anchor.key,
-    })
+    let on_path = path.issuers.iter().take(bundle.len()).copied().eq(0..path.issuers.len().min(bundle.len()));
+    let beyond = bundle.get(path.issuers.len()..).unwrap_or_default();
+    let anchored = beyond.first().is_none_or(|certificate| Digest::of(certificate.public_key().raw) == path.anchor.key);
+    let issued = |pair: &[X509Certificate<'_>]| matches!(pair, [below, issuer] if below != issuer && x509::is_signed(below, issuer.public_key().raw));
+    on_path && anchored && beyond.windows(2).all(issued)
 }

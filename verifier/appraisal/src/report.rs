@@ -6,6 +6,7 @@
 
 mod azure;
 mod ccel;
+mod certificates;
 mod eat;
 mod ek;
 mod eventlog;

@@ -25,7 +25,7 @@ pub(crate) mod tests;
 pub use collateral::{Collateral, CollateralEvidence, Part};
 pub use enclave::EnclaveReport;
 pub use evaluation::{Evaluation, ModuleEvaluation, QeEvaluation};
-pub use genuine::{GenuineQuote, TdxEvidence, appraise_certificates, appraise_quote, pck_certificate};
+pub use genuine::{GenuineQuote, TdxEvidence, appraise_certificates, appraise_lists, appraise_quote, pck_certificate};
 pub use kept::{CollateralBytes, KeptCollateral, NoCollateral};
 pub use pck::Pck;
 pub use policy::{POLICY_RULES, Policy, appraise_policy};

@@ -4,6 +4,7 @@
 //! than by name; each evidence kind says in its [`Profile`] what its maker's certificates may have. Nothing here reads a clock: time is
 //! an argument.
 
+mod above;
 mod crl;
 mod der;
 mod kept;
@@ -15,6 +16,8 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+pub use above::above;
+pub(crate) use crl::serial;
 pub use crl::{Crl, CrlError, Issuer};
 pub(crate) use name::rfc4514;
 pub use path::{Path, PathError, Profile, beside, find_any_path, find_path, is_signed, parse};

@@ -143,7 +143,7 @@ fn nitro_document(name: &'static str, vector: &Vector) -> Kind {
         let mut checks = Checks::owing(&[]);
         let message = cose::Sign1::parse(black_box(&bytes)).unwrap();
         let document = nitro::Document::parse(&message).unwrap();
-        let expected = nitro::Expected { roots: &ROOTS, now, nonce: document.nonce(), beside: &[] };
+        let expected = nitro::Expected { roots: &ROOTS, now, nonce: document.nonce(), beside: &[], lists: &[] };
         let facts = nitro::appraise_document(&document, &expected, &mut checks);
         facts.is_some_and(|facts| nitro::appraise_policy(&facts, &nitro::Policy::default(), &mut checks))
     };

@@ -8,6 +8,9 @@ const AREA: usize = 1184;
 /// Length of a TDREPORT (Intel TDX Module ABI, `TDREPORT_STRUCT`).
 const TDREPORT: usize = 1024;
 
+/// Length of what stands before the document of runtime data.
+const FIELDS: u32 = 20;
+
 /// Why bytes are no report of the HCL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum HclError {
@@ -57,6 +60,7 @@ impl<'a> HclReport<'a> {
         wanted("signature", magic, |found| found == u32::from_be_bytes(*b"HCLA"), "HCLA")?;
         let version = le(&mut reader)?;
         wanted("version", version, |found| (1..=2).contains(&found), "1 or 2")?;
+        // The length: implementations differ in what they count, and nothing rests on it.
         reader.take(4)?;
         let request = le(&mut reader)?;
         wanted("request type", request, |found| found == 2, "2 (AK certificate)")?;
@@ -91,7 +95,7 @@ pub fn runtime_data_of(bytes: &[u8]) -> Option<&[u8]> {
 
 /// Kind of the hardware's report, and the document: size, version, report type, hash type, length, JSON.
 fn runtime_data<'a>(reader: &mut Reader<'a>) -> Result<(u32, &'a [u8]), HclError> {
-    le(reader)?;
+    let size = le(reader)?;
     let version = le(reader)?;
     wanted("version of the runtime data", version, |found| found == 1, "1")?;
     let kind = le(reader)?;
@@ -99,6 +103,7 @@ fn runtime_data<'a>(reader: &mut Reader<'a>) -> Result<(u32, &'a [u8]), HclError
     let hash = le(reader)?;
     wanted("hash type", hash, |found| found == 1, "1 (SHA-256)")?;
     let length = le(reader)?;
+    wanted("size of the runtime data", size, |found| found.checked_sub(FIELDS) == Some(length), "the length of its fields and document")?;
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     Ok((kind, reader.take(length)?))
 }

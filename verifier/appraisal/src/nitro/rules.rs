@@ -26,7 +26,7 @@ pub static CHAIN: Rule = Rule {
     spec: "Nitro Enclaves Attestation Process, 3.2.3; RFC 5280, 6.1",
     remedy: "Take a new document: its certificate is good for three hours. A document under another root is not AWS's.",
 };
-/// The document says a time at which its certificate was good.
+/// The document says a time at which its certificate was good, and which is not to come.
 pub static TIMESTAMP: Rule = Rule {
     name: "nitro.timestamp",
     spec: "Nitro Enclaves Attestation Process, 2.2, 3.2.3.1",
@@ -44,6 +44,15 @@ pub static BESIDE: Rule = Rule {
     spec: "Nitro Enclaves Attestation Process, 3.2.3",
     remedy: "Leave out certificates that are not of the document's bundle, or copy the root's again: it differs from the one inside.",
 };
+/// Each revocation list beside the document is a current one of an authority on its path.
+pub static CRL: Rule = Rule {
+    name: "nitro.crl",
+    spec: "Nitro Enclaves Attestation Process, 3.2.3; RFC 5280, 5 and 6.3.3",
+    remedy: "Fetch the list again from the address in the certificate, or leave it out: it is out of date, altered or another authority's.",
+};
+/// No certificate of the path is on one of the lists.
+pub static REVOKED: Rule =
+    Rule { name: "nitro.revoked", spec: "RFC 5280, 6.3.3", remedy: "Trust nothing under the certificate that is named: AWS withdrew it." };
 /// The enclave is not one that its host looks into.
 pub static DEBUG: Rule = Rule {
     name: "nitro.debug",
@@ -63,7 +72,8 @@ pub static COMMAND_LINE: Rule = Rule {
     remedy: "Boot the image with the command line that is built into it: PCR 12 is zero then.",
 };
 
-/// Whether the document is a hypervisor's; the nonce's rule where one is expected, that of certificates beside it where there are any.
-pub static RULES: [&Rule; 7] = [&HEADERS, &SIGNATURE, &KEY_USAGE, &CHAIN, &TIMESTAMP, &NONCE, &BESIDE];
+/// Whether the document is a hypervisor's; the nonce's rule where one is expected, those of certificates and lists
+/// beside it where there are any.
+pub static RULES: [&Rule; 9] = [&HEADERS, &SIGNATURE, &KEY_USAGE, &CHAIN, &TIMESTAMP, &NONCE, &BESIDE, &CRL, &REVOKED];
 /// Whether the shipped default policy would release anything on it; those of debug for enclaves, of the command line for `NitroTPM`.
 pub static POLICY_RULES: [&Rule; 3] = [&DEBUG, &MEASURED, &COMMAND_LINE];

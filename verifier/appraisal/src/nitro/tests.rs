@@ -7,12 +7,14 @@ mod policy;
 
 use super::rules::{POLICY_RULES, RULES};
 use super::{Document, Expected, appraise_document};
+use crate::claims::RootKind;
 use crate::cose::Sign1;
 use crate::cose::tests::{bytes, head, int, map};
 use crate::tpm::tests::appraise;
-use crate::x509::{self, Roots};
+use crate::x509::{self, Anchor, Roots};
 use mint::{
-    Fields, NOW, PROTECTED, bundle, document, enclave, honest_leaf, leaf, message, message_by, nitrotpm, p384, payload, pki, roots, with,
+    Fields, LEAF, NOW, PROTECTED, ZONE, bundle, crl, document, enclave, honest_leaf, leaf, message, message_by, nitrotpm, p384, payload,
+    pki, roots, with,
 };
 use rcgen::KeyUsagePurpose;
 
@@ -21,10 +23,11 @@ struct Setting<'a> {
     now: u64,
     nonce: Option<&'a [u8]>,
     beside: Vec<Vec<u8>>,
+    lists: Vec<Vec<u8>>,
 }
 
 fn usual() -> Setting<'static> {
-    Setting { roots: roots(&pki()[0]), now: NOW, nonce: None, beside: Vec::new() }
+    Setting { roots: roots(&pki()[0]), now: NOW, nonce: None, beside: Vec::new(), lists: Vec::new() }
 }
 
 /// The rules that failed; there are facts only where none did.
@@ -32,7 +35,8 @@ fn run(bytes: &[u8], setting: &Setting<'_>) -> Vec<&'static str> {
     let message = Sign1::parse(bytes).unwrap();
     let document = Document::parse(&message).unwrap();
     let beside = setting.beside.iter().map(|der| x509::parse(der).unwrap()).collect::<Vec<_>>();
-    let expected = Expected { roots: &setting.roots, now: setting.now, nonce: setting.nonce, beside: &beside };
+    let lists = setting.lists.iter().map(Vec::as_slice).collect::<Vec<_>>();
+    let expected = Expected { roots: &setting.roots, now: setting.now, nonce: setting.nonce, beside: &beside, lists: &lists };
     let (facts, failed) = appraise(&[], |checks| appraise_document(&document, &expected, checks).map(|facts| facts.anchor().name.clone()));
     assert_eq!(facts.is_some(), failed.is_empty());
     failed
@@ -107,7 +111,8 @@ fn leaf_that_is_not_for_signatures() {
 
 #[test]
 fn nitro_leaf_expired() {
-    let honest = document(&enclave());
+    // Stamped in the first second of its certificate.
+    let honest = document(&with(enclave(), "timestamp", head(0, (NOW - 3_600) * 1000)));
     for now in [NOW + 86_400, NOW - 3_601] {
         assert_eq!(run(&honest, &Setting { now, ..usual() }), ["nitro.chain"]);
     }
@@ -154,10 +159,40 @@ fn certificates_beside_that_are_none_of_the_path() {
     }
 }
 
+/// Whoever trusts a zone trusts it without the root above, which is in every bundle.
+#[test]
+fn root_that_is_an_intermediate() {
+    let [ours, others] = pki();
+    let zone = || Roots::new(vec![Anchor::of_certificate("zone".into(), RootKind::Test, ours.zone.der()).unwrap()]).unwrap();
+    let (root, middle) = (ours.root.der().to_vec(), ours.zone.der().to_vec());
+    for cabundle in [vec![&root[..], &middle], vec![&middle]] {
+        for beside in [vec![], vec![root.clone()], vec![middle.clone(), root.clone()]] {
+            let document = document(&with(enclave(), "cabundle", bundle(&cabundle)));
+            assert_eq!(run(&document, &Setting { roots: zone(), beside, ..usual() }), [""; 0]);
+        }
+    }
+    let strange = document(&with(enclave(), "cabundle", bundle(&[others.root.der(), &middle])));
+    assert_eq!(run(&strange, &Setting { roots: zone(), ..usual() }), ["nitro.chain"]);
+    let beside = vec![others.root.der().to_vec()];
+    assert_eq!(run(&document(&enclave()), &Setting { roots: zone(), beside, ..usual() }), ["nitro.certificates_beside"]);
+}
+
+#[test]
+fn revocation_lists_beside() {
+    let [ours, others] = pki();
+    let with = |lists: Vec<Vec<u8>>| run(&document(&enclave()), &Setting { lists, ..usual() });
+    assert_eq!(with(vec![crl(&ours.root, 12, &[9]), crl(&ours.zone, 12, &[9])]), [""; 0]);
+    assert_eq!(with(vec![crl(&ours.zone, 12, &[9]), crl(&others.zone, 12, &[])]), ["nitro.crl"], "another key's");
+    assert_eq!(with(vec![crl(&ours.zone, 5, &[])]), ["nitro.crl"], "out of date");
+    assert_eq!(with(vec![crl(&ours.zone, 12, &[LEAF])]), ["nitro.revoked"]);
+    assert_eq!(with(vec![crl(&ours.root, 12, &[ZONE])]), ["nitro.revoked"]);
+    assert_eq!(with(vec![crl(&ours.root, 12, &[LEAF])]), [""; 0], "the same number of another authority's");
+}
+
 #[test]
 fn stamped_outside_of_the_leafs_life() {
     let day = 86_400_000;
-    for timestamp in [NOW * 1000 + day, NOW * 1000 - day, 1, u64::MAX] {
+    for timestamp in [NOW * 1000 + day, NOW * 1000 + 301_000, NOW * 1000 - day, 1, u64::MAX] {
         assert_eq!(failed(&with(enclave(), "timestamp", head(0, timestamp))), ["nitro.timestamp"], "{timestamp}");
     }
 }

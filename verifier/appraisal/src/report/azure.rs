@@ -1,10 +1,10 @@
 //! An Azure confidential VM: hardware report → runtime data → attestation key → quote → registers.
 
-use super::Settings;
-use super::findings::Findings;
+use super::findings::{Findings, REPORT_ONE_KIND};
 use super::parts::{Item, Parts};
 use super::quote::Signed;
 use super::snp::Collateral;
+use super::{Settings, certificates};
 use crate::azure::{Hardware, HclReport, ONE_REPORT, RuntimeData, appraise_binding};
 use crate::check::Rule;
 use crate::snp::{Policy, Report};
@@ -57,8 +57,10 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
         return findings.missing("quote.attest", "the quote under the attestation key of the runtime data");
     };
     let nonce = parts.nonce(settings.nonce, findings);
-    let pcrs = parts.only("file of PCR values", findings, |item| if let Item::Pcrs(pcrs) = item { Some(pcrs) } else { None });
-    signed.appraise(&key, pcrs.map(|(_, pcrs)| pcrs), nonce.as_deref(), findings);
+    let pcrs = parts.pcrs(findings);
+    super::quote::signatures(parts, &key, findings);
+    signed.appraise(&key, pcrs.as_ref().map(|(_, pcrs)| pcrs), nonce.as_deref(), findings);
+    super::quote::compare_logs(parts, &signed, pcrs.as_ref(), findings);
 }
 
 fn hcl<'a>(parts: &Parts<'a>, findings: &mut Findings) -> Option<(&'a str, HclReport<'a>)> {
@@ -77,6 +79,7 @@ fn hardware(parts: &Parts<'_>, hcl: Option<HclReport<'_>>, document: &[u8], sett
     let reported = hcl.as_ref().and_then(HclReport::report_data);
     match (hcl.map(|hcl| hcl.hardware), quote) {
         (Some(Hardware::Snp(bytes)), _) => {
+            of_no_td(parts, findings);
             let report = match Report::parse(bytes) {
                 Ok(report) => report,
                 Err(error) => {
@@ -112,6 +115,15 @@ fn hardware(parts: &Parts<'_>, hcl: Option<HclReport<'_>>, document: &[u8], sett
     }
 }
 
+/// Parts about a TD say nothing about a VM on SEV-SNP: whoever sends both sends evidence of two machines.
+fn of_no_td(parts: &Parts<'_>, findings: &mut Findings) {
+    let about_td = |item| if matches!(item, &Item::TdxQuote(_) | &Item::TcbInfo(_) | &Item::QeIdentity(_)) { Some(()) } else { None };
+    if let Some((file, ())) = parts.each(about_td).next() {
+        let found = format!("{file}, which is about a TD");
+        findings.authenticity.record(&REPORT_ONE_KIND, false, "parts of a VM on SEV-SNP", found);
+    }
+}
+
 fn td(file: &str, quote: &Quote<'_>, parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
     findings.claim("td", super::tdx::tell_body(&quote.body));
     let Some(chain) = super::tdx::chain(file, quote, findings) else { return };
@@ -135,14 +147,16 @@ fn tell(signed: &Signed<'_>, parts: &Parts<'_>, findings: &mut Findings) {
 fn given(parts: &Parts<'_>, key: &Signer, findings: &mut Findings) -> bool {
     const WANTED: &str = "the HCLAkPub of the runtime data";
     let mut holds = true;
-    for (file, spki) in parts.each(|item| if let Item::PublicKey(spki) = item { Some(spki) } else { None }) {
-        let same = **spki == *key.spki();
-        let found = if same { file } else { "another key" };
-        holds &= findings.authenticity.record(&GIVEN_KEY, same, WANTED, found.to_owned());
+    let keys = || parts.each(|item| if let Item::PublicKey(spki) = item { Some(spki) } else { None });
+    if let Some((file, _)) = keys().next() {
+        let other = keys().find(|(_, spki)| ***spki != *key.spki());
+        let found = other.map_or_else(|| file.to_owned(), |(file, _)| format!("another key in {file}"));
+        holds &= findings.authenticity.record(&GIVEN_KEY, other.is_none(), WANTED, found);
     }
-    for certificate in parts.certificates().iter().filter(|certificate| is_of_a_tpm(certificate)) {
-        let same = certificate.public_key().raw == key.spki();
-        let subject = x509::rfc4514(certificate.subject());
+    let certified = || certificates::each(parts).filter(is_of_a_tpm);
+    if let Some(certificate) = certified().next() {
+        let other = certified().find(|certificate| certificate.public_key().raw != key.spki());
+        let subject = x509::rfc4514(other.as_ref().unwrap_or(&certificate).subject());
         findings.claim(
             "ak_cert",
             json!({
@@ -153,7 +167,7 @@ fn given(parts: &Parts<'_>, key: &Signer, findings: &mut Findings) -> bool {
                 "trailing_bytes_after_der": 0,
             }),
         );
-        holds &= findings.authenticity.record(&GIVEN_KEY, same, WANTED, subject);
+        holds &= findings.authenticity.record(&GIVEN_KEY, other.is_none(), WANTED, subject);
     }
     holds
 }

@@ -1,8 +1,8 @@
 //! AWS Nitro: an enclave's document, or a `NitroTPM`'s.
 
-use super::Settings;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
+use super::{Settings, certificates};
 use crate::cose::Sign1;
 use crate::hex::encode as hex;
 use crate::nitro::{Document, DocumentError, Expected, Policy, appraise_document, appraise_policy};
@@ -25,8 +25,8 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
     };
     claims(&document, findings);
     let nonce = parts.nonce(settings.nonce, findings);
-    let beside = parts.certificates();
-    let expected = Expected { roots: settings.roots, now: settings.now, nonce: nonce.as_deref(), beside: &beside };
+    let (beside, lists) = (certificates::distinct(parts, |_| true), parts.crls());
+    let expected = Expected { roots: settings.roots, now: settings.now, nonce: nonce.as_deref(), beside: &beside, lists: &lists };
     if let Some(facts) = appraise_document(&document, &expected, &mut findings.authenticity) {
         findings.anchor(format!("{} ({})", facts.anchor().name, facts.anchor().kind.as_str()));
         appraise_policy(&facts, &Policy::default(), &mut findings.policy);

@@ -40,7 +40,7 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
 }
 
 /// Every signature that came along is one of the quote or of the key's creation.
-fn signatures(parts: &Parts<'_>, key: &Signer, findings: &mut Findings) {
+pub(super) fn signatures(parts: &Parts<'_>, key: &Signer, findings: &mut Findings) {
     let messages = parts.each(|item| if let Item::Attest(attest) = item { Some(*attest) } else { None }).map(|(_, attest)| attest);
     let messages = messages.collect::<Vec<_>>();
     let bytes = |item: &Item<'_>| if let Item::TpmSignature(bytes) = item { Some(bytes.to_vec()) } else { None };

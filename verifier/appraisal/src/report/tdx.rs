@@ -1,13 +1,15 @@
 //! A TDX quote with its collateral.
 
 use super::Settings;
+use super::certificates;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
 use crate::calendar;
 use crate::hex::encode as hex;
 use crate::tdx::{
     Collateral, CollateralError, CollateralEvidence, Evaluation, Floors, GenuineQuote, Pck, Policy, Quote, SignedJson, TdReport,
-    TdxEvidence, TdxFacts, appraise as appraise_tcb, appraise_certificates, appraise_policy, appraise_quote, pck_certificate,
+    TdxEvidence, TdxFacts, appraise as appraise_tcb, appraise_certificates, appraise_lists, appraise_policy, appraise_quote,
+    pck_certificate,
 };
 use crate::x509::Crl;
 use serde_json::{Map, Value, json};
@@ -46,8 +48,7 @@ pub(super) fn appraise_parts(
     findings: &mut Findings,
 ) -> Option<TdxFacts> {
     let [tcb_info, qe_identity] = answers(parts, findings);
-    let mut beside = parts.certificates();
-    beside.retain(|certificate| !other(certificate));
+    let beside = certificates::distinct(parts, |certificate| !other(certificate));
     let evidence = TdxEvidence { quote, chain, certificates: &beside, report_data };
     if pck_certificate(chain, &beside).is_none() {
         findings.missing("pck_chain", "the PCK certificate of the platform with its chain: who vouches for the quoting enclave");
@@ -58,6 +59,7 @@ pub(super) fn appraise_parts(
     let belong = appraise_certificates(&evidence, &genuine, &mut findings.authenticity);
     let (lists, certificates) = (parts.crls(), [beside.as_slice(), chain].concat());
     let crls = lists.iter().filter_map(|der| Crl::parse(der).ok()).collect::<Vec<_>>();
+    let belong = appraise_lists(&crls, &genuine, &mut findings.authenticity) && belong;
     let collateral = CollateralEvidence { tcb_info, qe_identity, certificates: &certificates, crls: &crls };
     for part in collateral.missing(&genuine) {
         findings.missing(part.as_str(), part.why());

@@ -3,8 +3,8 @@
 use super::report::{Body, Report};
 use super::revocation::{self, CrlNumber, Revocation};
 use super::rules::{
-    FRESHNESS_RULES, PRODUCT_RULES, SNP_CHAIN, SNP_CHIP_ID, SNP_PRODUCT, SNP_REPORT_DATA, SNP_RESERVED, SNP_SIGNATURE, SNP_SIGNING_KEY,
-    SNP_TCB, SNP_VEK, SNP_VERSION,
+    FRESHNESS_RULES, PRODUCT_RULES, SNP_AUTHORITY, SNP_CHAIN, SNP_CHIP_ID, SNP_PRODUCT, SNP_REPORT_DATA, SNP_RESERVED, SNP_SIGNATURE,
+    SNP_SIGNING_KEY, SNP_TCB, SNP_VEK, SNP_VERSION,
 };
 use super::tcb::{Product, Tcb};
 use super::vek::{Vek, VekKind, choose};
@@ -16,8 +16,12 @@ use crate::x509::{EvidenceKind, Path, PathError, Profile, Roots};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use podseal_protocol::Digest;
 use x509_parser::prelude::X509Certificate;
+use x509_parser::x509::X509Name;
 
 const PROFILE: Profile = Profile { purpose: "the key of SEV-SNP reports", usage: None, processed: &[] };
+
+/// How AMD's authorities over VLEKs are called, and no others.
+const ASVK: &str = "SEV-VLEK-";
 
 /// A report with what came along.
 #[derive(Debug, Clone, Copy)]
@@ -175,6 +179,7 @@ pub fn appraise_report(evidence: &Evidence<'_>, trust: &Trust<'_>, checks: &mut 
     holds &= checks.record(&SNP_CHAIN, chain.is_ok(), trust.roots.wanted(EvidenceKind::Snp), found);
     let (Ok(vek), Ok(path)) = (vek, chain) else { return Err(Unproven::Failed) };
     let chain = Chain { signer, path: &path, others: &others };
+    holds &= chain.is_for(&vek, checks);
     let crl_numbers = revocation::appraise(&chain, trust, checks);
     match crl_numbers {
         Some(crl_numbers) if holds => {
@@ -196,6 +201,16 @@ impl<'c, 'd> Chain<'c, 'd> {
     /// The certificates above the signing key's, the root's last if it came.
     pub(super) fn issuers(&self) -> impl Iterator<Item = &'c X509Certificate<'d>> {
         self.path.issuers.iter().filter_map(|place| self.others.get(*place))
+    }
+
+    /// Whether each authority is one for this key, as far as its name says what it is for: those of AMD's name a generation.
+    fn is_for(&self, vek: &Vek, checks: &mut Checks) -> bool {
+        let names = [self.signer].into_iter().chain(self.issuers()).filter_map(|one| common_name(one.issuer())).collect::<Vec<_>>();
+        let generation = |name: &&str| Product::of_authority(name).is_none_or(|product| product == vek.product);
+        let for_vleks = |name: &str| name.starts_with(ASVK);
+        let sort = names.first().is_none_or(|name| Product::of_authority(name).is_none() || for_vleks(name) == (vek.kind_name() == "VLEK"));
+        let expected = format!("authorities over the {} of {}", vek.kind_name(), vek.product.as_str());
+        checks.record(&SNP_AUTHORITY, sort && names.iter().all(generation), expected, names.join(" under "))
     }
 
     fn signers(&self) -> Vec<Digest> {
@@ -238,6 +253,10 @@ pub(super) fn verifies(report: &Report<'_>, certificate: &X509Certificate<'_>) -
     algorithm && report.fixed_signature().is_some_and(|signature| key.verify(report.signed, &signature).is_ok())
 }
 
+fn common_name<'n>(name: &'n X509Name<'_>) -> Option<&'n str> {
+    name.iter_common_name().next().and_then(|name| name.as_str().ok())
+}
+
 /// The certificate that would have to be there for a path, if it is just that: no certificate has the issuer's name, and those there are
 /// not all of another generation.
 fn lacks(error: &PathError, signer: &X509Certificate<'_>, vek: &Vek, others: &[X509Certificate<'_>]) -> Option<Part> {
@@ -248,10 +267,7 @@ fn lacks(error: &PathError, signer: &X509Certificate<'_>, vek: &Vek, others: &[X
     if *issuer != signer.issuer().to_string() {
         return Some(Part::Ark);
     }
-    let generation = |other: &X509Certificate<'_>| {
-        let name = other.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-        name.and_then(Product::of_authority)
-    };
+    let generation = |other: &X509Certificate<'_>| common_name(other.subject()).and_then(Product::of_authority);
     let mut named = others.iter().filter(|other| other.is_ca()).filter_map(generation).peekable();
     let foreign = named.peek().is_some() && named.all(|product| product != vek.product);
     let part = if matches!(vek.kind, VekKind::Vcek { .. }) { Part::Ask } else { Part::Asvk };

@@ -12,6 +12,9 @@ const SIGNED: usize = 0x2a0;
 /// Versions whose fields are known. Version 1 is that of prototypes: readable, and never believed.
 const VERSIONS: std::ops::RangeInclusive<u32> = 1..=5;
 
+/// Bits of `KEY_INFO` that have a meaning.
+const KEY_INFO_BITS: u32 = 5;
+
 /// Why bytes are no report.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReportError {
@@ -148,7 +151,7 @@ impl Body {
         let (guest_svn, policy, family_id, image_id) = (u32(reader)?, u64(reader)?, reader.array()?, reader.array()?);
         let (vmpl, signature_algo, current_tcb) = (u32(reader)?, u32(reader)?, reader.array()?);
         let (platform_info, key_info) = (u64(reader)?, u32(reader)?);
-        let mut reserved = all_zero(reader.take(4)?);
+        let mut reserved = all_zero(reader.take(4)?) && key_info >> KEY_INFO_BITS == 0;
         let (report_data, measurement, host_data) = (reader.array()?, reader.array()?, reader.array()?);
         let (id_key_digest, author_key_digest) = (reader.array()?, reader.array()?);
         let (report_id, report_id_ma, reported_tcb) = (reader.array()?, reader.array()?, reader.array()?);

@@ -32,6 +32,12 @@ pub(super) static SNP_CHAIN: Rule = Rule {
     spec: "AMD 57230, certificate chains; RFC 5280, 6.1",
     remedy: "Send the ASK or ASVK and the ARK of the processor's generation, and appraise within their dates.",
 };
+/// The authorities are those for such keys, of the processor's generation.
+pub(super) static SNP_AUTHORITY: Rule = Rule {
+    name: "snp.authority",
+    spec: "AMD 57230, certificate chains (ARK, ASK and ASVK of a generation)",
+    remedy: "Send the certificate that AMD issued for this processor: one generation's authorities, or those of another sort of key, vouch for no other.",
+};
 /// The key signed exactly these bytes.
 pub(super) static SNP_SIGNATURE: Rule = Rule {
     name: "snp.signature",
@@ -64,8 +70,8 @@ pub(super) static SNP_REPORT_DATA: Rule = Rule {
 };
 
 /// What every report owes.
-pub static RULES: [&Rule; 8] =
-    [&SNP_VERSION, &SNP_RESERVED, &SNP_SIGNING_KEY, &SNP_VEK, &SNP_CHAIN, &SNP_SIGNATURE, &SNP_TCB, &SNP_CHIP_ID];
+pub static RULES: [&Rule; 9] =
+    [&SNP_VERSION, &SNP_RESERVED, &SNP_SIGNING_KEY, &SNP_VEK, &SNP_CHAIN, &SNP_AUTHORITY, &SNP_SIGNATURE, &SNP_TCB, &SNP_CHIP_ID];
 /// What a report owes that names its processor (version 3 on).
 pub static PRODUCT_RULES: [&Rule; 1] = [&SNP_PRODUCT];
 /// What a report owes of which it is known what it has to answer.

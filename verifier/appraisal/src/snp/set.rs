@@ -2,7 +2,7 @@
 
 use super::authentic::Facts;
 use crate::check::{Checks, Rule};
-use crate::x509::{EvidenceKind, Profile, Roots, find_any_path};
+use crate::x509::{EvidenceKind, Profile, Roots, above, find_any_path};
 use podseal_protocol::Digest;
 use x509_parser::prelude::X509Certificate;
 
@@ -22,10 +22,17 @@ const PROFILE: Profile = Profile { purpose: "AMD's certificates", usage: None, p
 /// signed, or of an authority under the same root: a set with an altered certificate, or with another report's, is none that AMD and the
 /// host handed out.
 ///
+/// Where that root is configured as its certificate, those of the authorities above it may be there as well.
+///
 /// Dates don't count: a certificate that is not used may be out of date, and one that is used is judged with its path.
 pub fn appraise_set(certificates: &[X509Certificate<'_>], facts: &Facts, roots: &Roots, now: u64, checks: &mut Checks) -> bool {
     let anchors = roots.for_kind(EvidenceKind::Snp);
-    let strange = certificates.iter().find_map(|certificate| {
+    let anchor = anchors.clone().find(|anchor| facts.signers().last() == Some(&anchor.key));
+    let higher = anchor.map(|anchor| above(anchor, certificates)).unwrap_or_default();
+    let strange = certificates.iter().enumerate().find_map(|(place, certificate)| {
+        if higher.contains(&place) {
+            return None;
+        }
         if !certificate.is_ca() && facts.signers().first() != Some(&Digest::of(certificate.public_key().raw)) {
             return Some(format!("{} of another key than the one that signed", certificate.subject()));
         }

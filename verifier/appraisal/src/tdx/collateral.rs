@@ -196,6 +196,7 @@ fn signers<'a>(
             Ok(path) => {
                 let issuer = path.issuers.first().and_then(|place| others.get(*place)).map_or(quote.root.issuer(), Issuer::from);
                 match issuer == quote.root.issuer() {
+                    true if !signs(candidate) => found = Some(format!("{}, whose key usage is no digital signature", candidate.subject())),
                     true => {
                         let (from, until) = path.valid(candidate, &others).into_inner();
                         valid = valid.and(Window { from, until });
@@ -213,6 +214,11 @@ fn signers<'a>(
     };
     let expected = format!("a certificate that {} issued itself", quote.anchor.0);
     checks.record(&TCB_SIGNER, !signers.is_empty(), expected, found).then_some((signers, valid))
+}
+
+/// Intel's TCB signing certificate is for digital signatures, and so marked.
+fn signs(certificate: &X509Certificate<'_>) -> bool {
+    certificate.key_usage().is_ok_and(|usage| usage.is_some_and(|usage| usage.value.digital_signature()))
 }
 
 fn verified(

@@ -4,16 +4,17 @@ use super::enclave::EnclaveReport;
 use super::pck::{Authority, Pck, SGX_EXTENSION, has_extension, serial};
 use super::quote::Quote;
 use super::rules::{
-    ATTESTATION_KEY, CERTIFICATES, PCK_CERTIFICATE, PCK_CHAIN, QE_REPORT_SIGNATURE, QUOTE_PADDING, QUOTE_SIGNATURE, REPORT_DATA,
+    ATTESTATION_KEY, CERTIFICATES, LISTS, PCK_CERTIFICATE, PCK_CHAIN, QE_REPORT_SIGNATURE, QUOTE_PADDING, QUOTE_SIGNATURE, REPORT_DATA,
 };
 use super::td_report::TdReport;
 use crate::check::Checks;
 use crate::claims::RootKind;
 use crate::hex::encode as hex;
-use crate::x509::{EvidenceKind, Issuer, Path, Profile, Roots, is_signed};
+use crate::x509::{Crl, EvidenceKind, Issuer, Path, Profile, Roots, above, find_path, is_signed};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use podseal_protocol::Digest;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use x509_parser::prelude::X509Certificate;
 
 pub(super) const PROFILE: Profile = Profile { purpose: "a platform", usage: None, processed: &[SGX_EXTENSION] };
@@ -44,6 +45,8 @@ pub struct GenuineQuote {
     pub(super) root: Authority,
     /// Serial numbers of the authorities between.
     pub(super) intermediates: Vec<Vec<u8>>,
+    /// Authorities above the anchor, where that is an intermediate's certificate. Nothing is believed because of them.
+    above: Vec<Authority>,
     pub(super) anchor: (String, RootKind),
     pub(super) anchor_key: Digest,
     /// Whether it answers what was asked, and nothing follows it.
@@ -55,6 +58,11 @@ impl GenuineQuote {
     #[must_use]
     pub fn anchor(&self) -> (&str, RootKind) {
         (&self.anchor.0, self.anchor.1)
+    }
+
+    /// Whose certificates and lists may come along.
+    fn authorities(&self) -> impl Iterator<Item = &Authority> {
+        [&self.issuer, &self.root].into_iter().chain(&self.above)
     }
 }
 
@@ -89,12 +97,9 @@ pub fn appraise_quote(evidence: &TdxEvidence<'_>, roots: &Roots, now: u64, check
         "a signature by the key of the PCK certificate",
         certificate.subject().to_string(),
     );
-    let mut others = Vec::<X509Certificate<'_>>::new();
-    for other in evidence.chain.iter().chain(evidence.certificates) {
-        if other != certificate && !others.contains(other) {
-            others.push(other.clone());
-        }
-    }
+    let mut seen = BTreeSet::from([certificate.as_raw()]);
+    let all = evidence.chain.iter().chain(evidence.certificates);
+    let others = all.filter(|other| seen.insert(other.as_raw())).cloned().collect::<Vec<_>>();
     let path = pck_path(certificate, &others, roots, now, checks)?;
     let pck = pck.filter(|_| signed && certified && vouched)?;
     let issuers = path.issuers.iter().filter_map(|place| others.get(*place)).collect::<Vec<_>>();
@@ -106,6 +111,7 @@ pub fn appraise_quote(evidence: &TdxEvidence<'_>, roots: &Roots, now: u64, check
         pck,
         issuer: Authority::of(issuer),
         root: Authority::of(root),
+        above: above(path.anchor, &others).iter().filter_map(|place| Some(Authority::of(Issuer::from(others.get(*place)?)))).collect(),
         intermediates: issuers.iter().filter(|issuer| Issuer::from(**issuer) != root).map(|issuer| serial(issuer)).collect(),
         anchor: (path.anchor.name.clone(), path.anchor.kind),
         anchor_key: path.anchor.key,
@@ -116,11 +122,23 @@ pub fn appraise_quote(evidence: &TdxEvidence<'_>, roots: &Roots, now: u64, check
 /// Appraises that every certificate that came along, on the path or not, was signed by one of the authorities on it ([`CERTIFICATES`]):
 /// where all that came is one quote's, an altered certificate is noticed even if nothing rests on it.
 pub fn appraise_certificates(evidence: &TdxEvidence<'_>, genuine: &GenuineQuote, checks: &mut Checks) -> bool {
-    let authorities = [&genuine.issuer, &genuine.root];
-    let belongs = |certificate: &X509Certificate<'_>| authorities.iter().any(|authority| is_signed(certificate, &authority.key));
+    let platform = pck_certificate(evidence.chain, evidence.certificates).map(|certificate| certificate.public_key().raw);
+    // A platform's certificate is the one of this quote's platform.
+    let belongs = |certificate: &X509Certificate<'_>| {
+        let elsewhere = has_extension(certificate) && platform != Some(certificate.public_key().raw);
+        !elsewhere && genuine.authorities().any(|authority| is_signed(certificate, &authority.key))
+    };
     let stranger = evidence.chain.iter().chain(evidence.certificates).find(|certificate| !belongs(certificate));
     let found = stranger.map_or_else(|| "no other".to_owned(), |stranger| format!("{}, issued by another", stranger.subject()));
     checks.record(&CERTIFICATES, stranger.is_none(), "certificates of the root and of the PCK's authority", found)
+}
+
+/// Appraises that every revocation list that came along is of one of the authorities on the quote's path ([`LISTS`]). Whether they signed
+/// it, [`super::Collateral::verify`] says.
+pub fn appraise_lists(crls: &[Crl<'_>], genuine: &GenuineQuote, checks: &mut Checks) -> bool {
+    let stranger = crls.iter().find(|crl| !genuine.authorities().any(|authority| crl.is_of(authority.issuer())));
+    let found = stranger.map_or_else(|| "no other".to_owned(), |stranger| format!("one of {}", stranger.issuer()));
+    checks.record(&LISTS, stranger.is_none(), "lists of the root and of the PCK's authority", found)
 }
 
 /// The nonce, and zeros up to the end.
@@ -148,7 +166,11 @@ fn pck_path<'r>(
     now: u64,
     checks: &mut Checks,
 ) -> Option<Path<'r>> {
-    let path = roots.path(EvidenceKind::Tdx, certificate, others, &PROFILE, now);
+    let path = roots.path(EvidenceKind::Tdx, certificate, others, &PROFILE, now).map(|path| {
+        // Where an intermediate is configured and its root as well, the root counts: it issues what Intel says about platforms.
+        let higher = roots.for_kind(EvidenceKind::Tdx).filter(|anchor| anchor.key != path.anchor.key);
+        if path.anchor.is_self_issued() { path } else { find_path(certificate, others, higher, &PROFILE, now).unwrap_or(path) }
+    });
     let found = path.as_ref().map_or_else(ToString::to_string, |path| format!("a path to {}", path.anchor.name));
     let holds = checks.record(&PCK_CHAIN, path.is_ok(), roots.wanted(EvidenceKind::Tdx), found);
     path.ok().filter(|_| holds)

@@ -2,7 +2,7 @@
 //!
 //! Intel SGX PCK Certificate and CRL Profile Specification 1.5, 1.3.5: one extension with a list of object identifiers and values.
 
-use crate::x509::Issuer;
+use crate::x509::{self, Issuer};
 use x509_parser::asn1_rs::{Any, FromDer, Oid, Tag, oid};
 use x509_parser::prelude::X509Certificate;
 
@@ -55,7 +55,7 @@ pub(super) fn has_extension(certificate: &X509Certificate<'_>) -> bool {
 
 /// Serial number without leading zeros.
 pub(super) fn serial(certificate: &X509Certificate<'_>) -> Vec<u8> {
-    certificate.raw_serial().iter().copied().skip_while(|byte| *byte == 0).collect()
+    x509::serial(certificate.raw_serial()).to_vec()
 }
 
 /// Name and key of whoever issues: owned, for as long as nobody keeps the certificate.

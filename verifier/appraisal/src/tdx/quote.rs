@@ -20,6 +20,8 @@ const TEE_TDX: u32 = 0x81;
 const PCK_CHAIN: u16 = 5;
 /// Certification data: the quoting enclave's report and its own certification data.
 const QE_REPORT: u16 = 6;
+/// Whose quoting enclave: Intel's (A.3.1).
+const INTEL: [u8; 16] = *b"\x93\x9a\x72\x33\xf7\x9c\x4c\xa9\x94\x0a\x0d\xb3\x95\x7f\x06\x07";
 /// Certificates in one chain; a PCK's has three.
 const MOST_CERTIFICATES: usize = 8;
 
@@ -39,6 +41,9 @@ pub enum QuoteError {
         /// What the format allows.
         wanted: &'static str,
     },
+    /// Nobody knows what another vendor's quoting enclave signs.
+    #[error("the quoting enclave's vendor is not Intel (939a7233f79c4ca9940a0db3957f0607); send a quote of Intel's quoting enclave")]
+    Vendor,
     /// The chain in the certification data is none.
     #[error("the certification data of type 5 {reason}, wanted are PEM blocks or DER certificates one after another; quote again")]
     Certificates {
@@ -124,6 +129,8 @@ fn read_header(reader: &mut Reader<'_>) -> Result<u16, QuoteError> {
     let version = u16::from_le_bytes(header.array()?);
     let key_type = u16::from_le_bytes(header.array()?);
     let tee_type = u32::from_le_bytes(header.array()?);
+    header.take(4)?;
+    let vendor: [u8; 16] = header.array()?;
     let field = |what, found, wanted| Err(QuoteError::Field { what, found, wanted });
     if tee_type != TEE_TDX {
         return field("the TEE type", tee_type, "0x81");
@@ -134,6 +141,7 @@ fn read_header(reader: &mut Reader<'_>) -> Result<u16, QuoteError> {
     if key_type != ECDSA_P256 {
         return field("the attestation key type", u32::from(key_type), "2, ECDSA over P-256");
     }
+    podseal_protocol::require(vendor == INTEL, QuoteError::Vendor)?;
     Ok(version)
 }
 

@@ -51,6 +51,13 @@ pub static CERTIFICATES: Rule = Rule {
     remedy: "Leave out the certificate that is named: neither the root nor the PCK's authority signed it.",
 };
 
+/// Every revocation list that came along is one of an authority of this quote.
+pub static LISTS: Rule = Rule {
+    name: "tdx.lists",
+    spec: "docs/AUDITING.md, report verify",
+    remedy: "Leave out the revocation list that is named: neither the root nor the PCK's authority issued it.",
+};
+
 /// The PCK authority's list is signed by it.
 pub static PCK_CRL: Rule = Rule {
     name: "tdx.pck_crl",
@@ -180,8 +187,17 @@ pub static QE_LEVEL: Rule = Rule {
 };
 
 /// What a quote owes by itself.
-pub static QUOTE_RULES: &[&Rule] =
-    &[&QUOTE_PADDING, &QUOTE_SIGNATURE, &ATTESTATION_KEY, &PCK_CERTIFICATE, &QE_REPORT_SIGNATURE, &PCK_CHAIN, &REPORT_DATA, &CERTIFICATES];
+pub static QUOTE_RULES: &[&Rule] = &[
+    &QUOTE_PADDING,
+    &QUOTE_SIGNATURE,
+    &ATTESTATION_KEY,
+    &PCK_CERTIFICATE,
+    &QE_REPORT_SIGNATURE,
+    &PCK_CHAIN,
+    &REPORT_DATA,
+    &CERTIFICATES,
+    &LISTS,
+];
 
 /// What collateral owes, whatever quote it is for.
 pub static COLLATERAL_RULES: &[&Rule] =

@@ -12,7 +12,8 @@ mod quote;
 
 use crate::check::{Checks, Verdict};
 use crate::tdx::{
-    Collateral, CollateralEvidence, Floors, Part, Quote, SignedJson, TdxEvidence, TdxFacts, appraise, appraise_certificates, appraise_quote,
+    Collateral, CollateralEvidence, Floors, Part, Quote, SignedJson, TdxEvidence, TdxFacts, appraise, appraise_certificates,
+    appraise_lists, appraise_quote,
 };
 use crate::x509::{Crl, Roots, parse};
 use forge::{NOW, Scene};
@@ -45,6 +46,7 @@ fn run_bytes(bytes: &[u8], scene: &Scene, roots: &Roots, now: u64, floors: &Floo
         let belong = appraise_certificates(&evidence, &genuine, &mut checks);
         let (info, identity) = (scene.tcb_info.as_ref().map(String::as_bytes), scene.qe_identity.as_ref().map(String::as_bytes));
         let crls = scene.crls.iter().map(|der| Crl::parse(der).unwrap()).collect::<Vec<_>>();
+        let belong = appraise_lists(&crls, &genuine, &mut checks) && belong;
         let certificates = [beside.clone(), chain.clone()].concat();
         let collateral = CollateralEvidence {
             tcb_info: info.map(|json| SignedJson::tcb_info(json).unwrap()),

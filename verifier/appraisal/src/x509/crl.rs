@@ -3,7 +3,11 @@
 use super::der::is_signed_object;
 use super::signature::signed_by;
 use thiserror::Error;
-use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate};
+use x509_parser::oid_registry::{
+    OID_X509_EXT_CRL_NUMBER, OID_X509_EXT_DELTA_CRL_INDICATOR, OID_X509_EXT_INVALIDITY_DATE, OID_X509_EXT_ISSUER_DISTRIBUTION_POINT,
+    OID_X509_EXT_REASON_CODE,
+};
+use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate, X509Extension};
 
 /// Why a list says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -27,6 +31,19 @@ pub enum CrlError {
         /// `nextUpdate`, or `-`.
         until: String,
     },
+    /// RFC 5280, 5.2 and 5.3: a list with something critical that is not understood must not be used.
+    #[error("the list of {issuer} has an extension {extension} that is not supported; fetch the authority's complete list")]
+    CriticalExtension {
+        /// The issuer's name.
+        issuer: String,
+        /// Object identifier.
+        extension: String,
+    },
+}
+
+/// A serial number as it stands in DER, without leading zeros: the same number is the same bytes.
+pub(crate) fn serial(raw: &[u8]) -> &[u8] {
+    raw.get(raw.iter().take_while(|byte| **byte == 0).count()..).unwrap_or_default()
 }
 
 /// Whoever issues lists: an authority's name and key.
@@ -83,13 +100,27 @@ impl<'a> Crl<'a> {
     /// Whether the key of `authority` signed it. It may be out of date.
     ///
     /// # Errors
-    /// [`CrlError::Signature`].
+    /// [`CrlError::Signature`], [`CrlError::CriticalExtension`].
     pub fn verify_signature<'i>(&self, authority: impl Into<Issuer<'i>>) -> Result<(), CrlError> {
         let authority = authority.into();
         let (signed, signature) = (self.list.tbs_cert_list.as_ref(), self.list.signature_value.as_ref());
         match self.is_of(authority) && signed_by(authority.key, &self.list.signature_algorithm, signed, signature) {
-            true => Ok(()),
+            true => self.verify_extensions(),
             false => Err(CrlError::Signature { issuer: self.issuer() }),
+        }
+    }
+
+    /// Whether it is a whole list about everything that its issuer signs: not one of changes since another list, nor of a part, and
+    /// without anything critical that is not processed here.
+    pub(super) fn verify_extensions(&self) -> Result<(), CrlError> {
+        let partial = [OID_X509_EXT_DELTA_CRL_INDICATOR, OID_X509_EXT_ISSUER_DISTRIBUTION_POINT];
+        let of_list = |one: &&X509Extension<'_>| (one.critical && one.oid != OID_X509_EXT_CRL_NUMBER) || partial.contains(&one.oid);
+        let processed = [OID_X509_EXT_REASON_CODE, OID_X509_EXT_INVALIDITY_DATE];
+        let of_entry = |one: &&X509Extension<'_>| one.critical && !processed.contains(&one.oid);
+        let entries = || self.list.iter_revoked_certificates().flat_map(|revoked| revoked.extensions());
+        match self.list.extensions().iter().find(of_list).or_else(|| entries().find(of_entry)) {
+            Some(found) => Err(CrlError::CriticalExtension { issuer: self.issuer(), extension: found.oid.to_id_string() }),
+            None => Ok(()),
         }
     }
 
@@ -102,16 +133,13 @@ impl<'a> Crl<'a> {
 
     /// Serial numbers that it lists, as they stand in the certificates, without leading zeros.
     pub fn serials(&self) -> impl Iterator<Item = &[u8]> {
-        self.list.iter_revoked_certificates().map(|revoked| {
-            let serial = revoked.raw_serial();
-            serial.get(serial.iter().take_while(|byte| **byte == 0).count()..).unwrap_or_default()
-        })
+        self.list.iter_revoked_certificates().map(|revoked| serial(revoked.raw_serial()))
     }
 
     /// Whether the key of `authority` signed it, and it is current at `now` (seconds since the Unix epoch).
     ///
     /// # Errors
-    /// [`CrlError::Signature`], [`CrlError::Validity`].
+    /// [`CrlError::Signature`], [`CrlError::CriticalExtension`], [`CrlError::Validity`].
     pub fn verify<'i>(&self, authority: impl Into<Issuer<'i>>, now: u64) -> Result<(), CrlError> {
         self.verify_signature(authority)?;
         self.verify_current(now)
@@ -147,6 +175,6 @@ impl<'a> Crl<'a> {
     /// Whether it lists the certificate with this serial number. Only after [`Crl::verify`] does that mean anything.
     #[must_use]
     pub fn revokes(&self, certificate: &X509Certificate<'_>) -> bool {
-        self.list.iter_revoked_certificates().any(|revoked| revoked.raw_serial() == certificate.raw_serial())
+        self.serials().any(|revoked| revoked == serial(certificate.raw_serial()))
     }
 }

@@ -51,13 +51,15 @@ pub struct Anchor {
     certified: Option<Certified>,
 }
 
-/// Name and key out of the root's certificate; its dates don't count, since whoever configures the certificate trusts the key.
+/// Name and key out of the root's certificate, and the certificate; its dates don't count, since whoever configures the certificate trusts the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Certified {
     /// Distinguished name, DER.
     pub(super) subject: Vec<u8>,
     /// `SubjectPublicKeyInfo`, DER.
     pub(super) spki: Vec<u8>,
+    /// The certificate, DER.
+    pub(super) der: Vec<u8>,
 }
 
 /// Why a root cannot be one.
@@ -107,7 +109,13 @@ impl Anchor {
             return Err(RootError::NameConstraints { name });
         }
         let (subject, spki) = (parsed.subject().as_raw().to_vec(), parsed.public_key().raw.to_vec());
-        Ok(Self { name, kind, key: Digest::of(&spki), evidence: Vec::new(), certified: Some(Certified { subject, spki }) })
+        Ok(Self {
+            name,
+            kind,
+            key: Digest::of(&spki),
+            evidence: Vec::new(),
+            certified: Some(Certified { subject, spki, der: certificate.to_vec() }),
+        })
     }
 
     pub(super) fn certified(&self) -> Option<&Certified> {
@@ -118,6 +126,14 @@ impl Anchor {
     #[must_use]
     pub fn issuer(&self) -> Option<Issuer<'_>> {
         self.certified.as_ref().map(|certified| Issuer { name: &certified.subject, key: &certified.spki })
+    }
+
+    /// Whether it is a root: no other authority issued its certificate.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.certified
+            .as_ref()
+            .is_none_or(|certified| parse(&certified.der).is_some_and(|own| own.subject().as_raw() == own.issuer().as_raw()))
     }
 
     fn fits(&self, evidence: EvidenceKind) -> bool {
@@ -261,11 +277,12 @@ impl Roots {
     /// verified again.
     ///
     /// # Errors
-    /// [`CrlError::Signature`], [`CrlError::Validity`].
+    /// [`CrlError::Signature`], [`CrlError::CriticalExtension`], [`CrlError::Validity`].
     pub fn verify_list(&self, list: &Crl<'_>, authority: Issuer<'_>, now: u64) -> Result<(), CrlError> {
         let signed = || self.signatures.holds(authority.key, list.der(), || list.verify_signature(authority).is_ok());
         if !(list.is_of(authority) && signed()) {
-            return Err(CrlError::Signature { issuer: list.issuer() });
+            // Signed or not, a list that is not to be used says so itself.
+            return list.verify_extensions().and(Err(CrlError::Signature { issuer: list.issuer() }));
         }
         list.verify_current(now)
     }

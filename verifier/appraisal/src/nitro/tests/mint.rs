@@ -6,7 +6,8 @@ use crate::x509::{Anchor, Roots};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use std::sync::OnceLock;
 
@@ -14,6 +15,10 @@ use std::sync::OnceLock;
 pub(super) const NOW: u64 = 1_780_275_600;
 /// `{1: -35}`.
 pub(super) const PROTECTED: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
+
+/// Serial numbers.
+pub(super) const LEAF: u64 = 70;
+pub(super) const ZONE: u64 = 60;
 
 pub(super) struct Pki {
     pub(super) root: CertifiedIssuer<'static, KeyPair>,
@@ -41,7 +46,8 @@ fn ca(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new([]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.serial_number = Some(SerialNumber::from(ZONE));
     params
 }
 
@@ -52,11 +58,31 @@ pub(super) fn leaf(usages: &[KeyUsagePurpose]) -> Vec<u8> {
     params.not_before = date_time_ymd(2026, 6, 1);
     params.not_after = date_time_ymd(2026, 6, 2);
     params.key_usages = usages.to_vec();
+    params.serial_number = Some(SerialNumber::from(LEAF));
     params.signed_by(&pki()[0].key, &pki()[0].zone).unwrap().der().to_vec()
 }
 
 pub(super) fn honest_leaf() -> Vec<u8> {
     leaf(&[KeyUsagePurpose::DigitalSignature])
+}
+
+/// A list of `issuer`, good until the first of a month of 2026.
+pub(super) fn crl(issuer: &CertifiedIssuer<'_, KeyPair>, until: u8, revoked: &[u64]) -> Vec<u8> {
+    let revoked = revoked.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: date_time_ymd(2026, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, 1, 1),
+        next_update: date_time_ymd(2026, until, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    params.signed_by(issuer).unwrap().der().to_vec()
 }
 
 pub(super) fn roots(of: &Pki) -> Roots {

@@ -8,7 +8,7 @@ fn refused(fields: &Fields, policy: &Policy) -> Vec<&'static str> {
     let bytes = document(fields);
     let message = Sign1::parse(&bytes).unwrap();
     let document = Document::parse(&message).unwrap();
-    let expected = Expected { roots: &roots(&pki()[0]), now: NOW, nonce: None, beside: &[] };
+    let expected = Expected { roots: &roots(&pki()[0]), now: NOW, nonce: None, beside: &[], lists: &[] };
     let facts = appraise(&[], |checks| appraise_document(&document, &expected, checks)).0.unwrap();
     let (holds, failed) = appraise(&[], |checks| Some(appraise_policy(&facts, policy, checks)));
     assert_eq!(holds, Some(failed.is_empty()));

@@ -22,13 +22,19 @@ fn document(named: &[(&str, &RsaKeyPair)]) -> String {
     format!(r#"{{"keys":[{keys}],"vm-configuration":{{"secure-boot":true,"vmUniqueId":"A"}},"user-data":"00"}}"#)
 }
 
+/// The lengths that header and runtime data tell: with what stands before, without what fills the end.
+fn sizes(document: &str) -> [[u8; 4]; 2] {
+    [32 + 1184 + 20, 20].map(|before| u32::try_from(before + document.len()).unwrap().to_le_bytes())
+}
+
 /// NV index 0x01400001 of a VM whose hardware reported over `over`.
 fn hcl(document: &str, over: &str, fields: &[(usize, &[u8])]) -> Vec<u8> {
     let digest = [Sha256::digest(over).as_slice(), &[0; 32]].concat();
     let report = report(&chips()[0], &[&[(0x50, digest.as_slice())], fields].concat());
     let length = u32::try_from(document.len()).unwrap().to_le_bytes();
-    let head = [b"HCLA".as_slice(), &[1, 0, 0, 0], &[0; 4], &[2, 0, 0, 0], &[0; 16]].concat();
-    let runtime = [&[0; 4][..], &[1, 0, 0, 0], &[2, 0, 0, 0], &[1, 0, 0, 0], &length, document.as_bytes()].concat();
+    let [size, runtime] = sizes(document);
+    let head = [b"HCLA".as_slice(), &[1, 0, 0, 0], &size, &[2, 0, 0, 0], &[0; 16]].concat();
+    let runtime = [&runtime[..], &[1, 0, 0, 0], &[2, 0, 0, 0], &[1, 0, 0, 0], &length, document.as_bytes()].concat();
     [head, report, runtime, vec![0; 100]].concat()
 }
 
@@ -124,8 +130,9 @@ fn hcl_of_td(document: &str, over: &str) -> Vec<u8> {
     let mut area = vec![0; 1184];
     area[0x80..0xa0].copy_from_slice(&Sha256::digest(over));
     let length = u32::try_from(document.len()).unwrap().to_le_bytes();
-    let head = [b"HCLA".as_slice(), &[2, 0, 0, 0], &[0; 4], &[2, 0, 0, 0], &[0; 16]].concat();
-    let runtime = [&[0; 4][..], &[1, 0, 0, 0], &[4, 0, 0, 0], &[1, 0, 0, 0], &length, document.as_bytes()].concat();
+    let [size, runtime] = sizes(document);
+    let head = [b"HCLA".as_slice(), &[2, 0, 0, 0], &size, &[2, 0, 0, 0], &[0; 16]].concat();
+    let runtime = [&runtime[..], &[1, 0, 0, 0], &[4, 0, 0, 0], &[1, 0, 0, 0], &length, document.as_bytes()].concat();
     [head, area, runtime].concat()
 }
 
@@ -157,4 +164,37 @@ fn td_quote_of_another_boot() {
     assert_eq!(td(&hcl_of_td(&document, "another boot"), &document), (Verdict::Rejected, vec!["azure.one_report"]));
     let forged = td(&hcl_of_td(&document, "another boot"), "another boot");
     assert_eq!(forged, (Verdict::Rejected, vec!["azure.runtime_data"]));
+}
+
+#[test]
+fn lengths_of_the_runtime_data() {
+    let document = document(&[("HCLAkPub", &keys()[0])]);
+    for at in [0, 16] {
+        let mut hcl = hcl(&document, &document, &[]);
+        hcl[32 + 1184 + at] ^= 1;
+        assert_eq!(vm(hcl, &keys()[0]).outcome().0, Verdict::Malformed, "{at}");
+    }
+}
+
+#[test]
+fn boot_log_of_another_boot() {
+    let document = document(&[("HCLAkPub", &keys()[0])]);
+    let mut vm = vm(hcl(&document, &document, &[]), &keys()[0]);
+    let log = [&[0; 4][..], &[1, 0, 0, 0], &[7; 20], &[0; 4]].concat();
+    assert_eq!(outcome(&vm.with(&[("log", &log)], None)).0, Verdict::Rejected);
+    vm.pcrs.clear();
+    let report = vm.with(&[("log", &log)], None);
+    assert!(report.verdict != Verdict::Verified);
+}
+
+#[test]
+fn parts_of_a_td_beside_snp() {
+    let document = document(&[("HCLAkPub", &keys()[0])]);
+    let vm = vm(hcl(&document, &document, &[]), &keys()[0]);
+    let scene = td::Scene::honest();
+    let (quote, info, identity) = (scene.quote(), scene.tcb_info.clone().unwrap(), scene.qe_identity.clone().unwrap());
+    for part in [&quote[..], info.as_bytes(), identity.as_bytes(), &quote[..60]] {
+        assert_eq!(outcome(&vm.with(&[("t", part)], None)), (Verdict::Rejected, vec!["report.one_kind"]));
+    }
+    assert_eq!(outcome(&vm.with(&[("l", &scene.crls[0])], None)), (Verdict::Rejected, vec!["snp.crl"]));
 }

@@ -1,10 +1,11 @@
 use super::forge::{
-    CHIP, NOW, TCB, appraise, appraise_with, ark, ask, authorities, certificates, certificates_under, certified_roots, chips, facts,
-    refused_at, report, roots, spki, vcek,
+    CHIP, Certificate, NOW, TCB, appraise, appraise_with, ark, ask, authorities, certificates, certificates_under, certified_roots, chips,
+    facts, refused_at, report, roots, spki, vcek, vlek,
 };
 use crate::check::{Checks, Verdict};
-use crate::snp::{Part, Revocation, Unproven, appraise_set};
-use crate::x509::{Roots, parse};
+use crate::claims::RootKind;
+use crate::snp::{Facts, Part, Revocation, Unproven, appraise_set};
+use crate::x509::{Anchor, Roots, parse};
 use aws_lc_rs::signature::KeyPair as _;
 
 #[test]
@@ -79,18 +80,65 @@ fn certificate_decoys() {
     refused_at("snp.chain", "too many", appraise(&honest, &[&certificates()[..], &many].concat()));
 }
 
+/// Whether nothing in the set is strange.
+fn set_of(all: &[Vec<u8>], facts: &Facts, roots: &Roots) -> bool {
+    let certificates = all.iter().map(|der| parse(der).unwrap()).collect::<Vec<_>>();
+    let mut checks = Checks::owing(&[]);
+    let holds = appraise_set(&certificates, facts, roots, NOW, &mut checks);
+    let failed = checks.finish().into_iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.rule.name);
+    assert_eq!(failed.collect::<Vec<_>>(), if holds { &[][..] } else { &["snp.certificates"] });
+    holds
+}
+
+/// Whoever trusts an ASK trusts it without its ARK, which may come along.
+#[test]
+fn root_that_is_an_intermediate() {
+    let (keys, all) = (authorities(), certificates());
+    let roots = Roots::new(vec![Anchor::of_certificate("ASK".to_owned(), RootKind::Test, &all[1]).unwrap()]).unwrap();
+    let honest = report(&chips()[0], &[]);
+    for set in [&all[..1], &all[..2], &all[..], &[all[0].clone(), all[2].clone()]] {
+        let facts = appraise_with(&honest, set, &roots, Revocation::default(), None).0.unwrap();
+        assert!(set_of(set, &facts, &roots), "{}", set.len());
+        let other = Certificate { spki: spki(keys.other.public_key()), ..ark() };
+        let flipped = {
+            let mut flipped = all[2].clone();
+            *flipped.last_mut().unwrap() ^= 1;
+            flipped
+        };
+        for strange in [other.issue(&keys.other), ask().issue(&keys.other), flipped] {
+            let set = [set.iter().filter(|der| **der != all[2]).cloned().collect(), vec![strange]].concat();
+            assert!(!set_of(&set, &facts, &roots));
+        }
+    }
+}
+
+#[test]
+fn authority_of_other_keys() {
+    let honest = report(&chips()[0], &[]);
+    let mut genoa = vcek(&chips()[0], "Milan-B0", &CHIP, TCB);
+    genoa.issuer = "SEV-Genoa";
+    refused_at("snp.authority", "another generation's", appraise(&honest, &certificates_under(&genoa)));
+    let mut of_vleks = vcek(&chips()[0], "Milan-B0", &CHIP, TCB);
+    of_vleks.issuer = "SEV-VLEK-Milan";
+    refused_at("snp.authority", "that of VLEKs", appraise(&honest, &certificates_under(&of_vleks)));
+    let mut of_vceks = vlek(&chips()[0], "Milan", TCB);
+    of_vceks.issuer = "SEV-Milan";
+    let under_vlek = report(&chips()[0], &[(0x48, &[4])]);
+    refused_at("snp.authority", "that of VCEKs", appraise(&under_vlek, &certificates_under(&of_vceks)));
+    let mut elsewhere = ask();
+    elsewhere.issuer = "ARK-Genoa";
+    let root = Certificate { subject: "ARK-Genoa", issuer: "ARK-Genoa", ..ark() };
+    let chain = [certificates()[0].clone(), elsewhere.issue(&authorities().ark), root.issue(&authorities().ark)];
+    refused_at("snp.authority", "another generation's root", appraise(&honest, &chain));
+    let mut unnamed = vcek(&chips()[0], "Milan-B0", &CHIP, TCB);
+    unnamed.issuer = "test authority";
+    assert!(appraise(&honest, &certificates_under(&unnamed)).0.is_ok());
+}
+
 #[test]
 fn set_with_a_certificate_that_belongs_elsewhere() {
     let facts = facts(&[], &certificates());
-    let set = |more: &[Vec<u8>]| {
-        let all = [&certificates()[..], more].concat();
-        let certificates = all.iter().map(|der| parse(der).unwrap()).collect::<Vec<_>>();
-        let mut checks = Checks::owing(&[]);
-        let holds = appraise_set(&certificates, &facts, &roots(), NOW, &mut checks);
-        let failed = checks.finish().into_iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.rule.name);
-        assert_eq!(failed.collect::<Vec<_>>(), if holds { &[][..] } else { &["snp.certificates"] });
-        holds
-    };
+    let set = |more: &[Vec<u8>]| set_of(&[&certificates()[..], more].concat(), &facts, &roots());
     assert!(set(&[]));
     let mut old = ask();
     old.until = "250101000000Z";

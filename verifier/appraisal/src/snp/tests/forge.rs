@@ -48,7 +48,7 @@ pub(crate) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [&[tag][..], &length, &value].concat()
 }
 
-fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x30, parts)
 }
 
@@ -149,16 +149,28 @@ fn vek(subject: &'static str, key: &EcdsaKeyPair, product: &str, tcb: [u8; 8]) -
         [(1, tcb[0]), (2, tcb[1]), (3, tcb[6]), (8, tcb[7]), (4, 0)]
     };
     extensions.extend(numbers.map(|(part, number)| (amd(&[3, part]), integer(number))));
-    Certificate { subject, issuer: "SEV-Milan", serial: 0, spki: spki(key.public_key()), extensions, until: "310101000000Z" }
+    let issuer = match (subject, product.split('-').next()) {
+        ("SEV-VLEK", _) => "SEV-VLEK-Milan",
+        (_, Some("Genoa")) => "SEV-Genoa",
+        (_, Some("Turin")) => "SEV-Turin",
+        _ => "SEV-Milan",
+    };
+    Certificate { subject, issuer, serial: 0, spki: spki(key.public_key()), extensions, until: "310101000000Z" }
 }
 
 /// A revocation list of this authority over these serial numbers; without an end where `until` is empty.
 pub(crate) fn crl(key: &RsaKeyPair, issuer: &str, number: Option<u8>, until: &str, revoked: &[u8]) -> Vec<u8> {
     let from = tlv(0x17, &[b"250101000000Z"]);
     let entries = revoked.iter().flat_map(|serial| sequence(&[&[2, 1, *serial], &from])).collect::<Vec<_>>();
-    let entries = if revoked.is_empty() { Vec::new() } else { sequence(&[&entries]) };
     let number = number.map(|number| sequence(&[&tlv(6, &[&[0x55, 0x1d, 0x14]]), &tlv(4, &[&[2, 1, number]])])).unwrap_or_default();
-    let extensions = if number.is_empty() { Vec::new() } else { tlv(0xa0, &[&sequence(&[&number])]) };
+    crl_of(key, issuer, until, &entries, &number)
+}
+
+/// The same of entries and extensions as they stand.
+pub(crate) fn crl_of(key: &RsaKeyPair, issuer: &str, until: &str, entries: &[u8], number: &[u8]) -> Vec<u8> {
+    let from = tlv(0x17, &[b"250101000000Z"]);
+    let entries = if entries.is_empty() { Vec::new() } else { sequence(&[entries]) };
+    let extensions = if number.is_empty() { Vec::new() } else { tlv(0xa0, &[&sequence(&[number])]) };
     let until = if until.is_empty() { Vec::new() } else { tlv(0x17, &[until.as_bytes()]) };
     signed(key, &sequence(&[&[2, 1, 1], &pss(), &name(issuer), &from, &until, &entries, &extensions]))
 }
@@ -217,7 +229,10 @@ pub(crate) fn certificates() -> Vec<Vec<u8>> {
 
 /// The same for another certificate of the signing key.
 pub(crate) fn certificates_under(vek: &Certificate<'_>) -> Vec<Vec<u8>> {
-    vec![vek.issue(&authorities().ask), ask().issue(&authorities().ark), ark().issue(&authorities().ark)]
+    let root = format!("ARK-{}", vek.issuer.rsplit('-').next().unwrap());
+    let ask = Certificate { subject: vek.issuer, issuer: &root, ..ask() };
+    let ark = Certificate { subject: &root, issuer: &root, ..ark() };
+    vec![vek.issue(&authorities().ask), ask.issue(&authorities().ark), ark.issue(&authorities().ark)]
 }
 
 /// One appraisal of a report: what came of it, and the names of the rules that failed.

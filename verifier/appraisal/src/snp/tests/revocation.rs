@@ -1,4 +1,6 @@
-use super::forge::{appraise_with, authorities, certificates, certified_roots, chips, crl, refused_at, report, roots};
+use super::forge::{
+    appraise_with, authorities, certificates, certified_roots, chips, crl, crl_of, refused_at, report, roots, sequence, tlv,
+};
 use crate::snp::{CrlNumber, Facts, Revocation, Unproven};
 use crate::x509::Roots;
 
@@ -74,6 +76,33 @@ fn authority_revoked() {
         let of_the_ask = crl(&authorities().ask, "SEV-Milan", Some(1), SOON, &[0]);
         refused_at("snp.revoked", "VCEK", run(&roots, &[of_the_ask], false, &[]));
     }
+}
+
+/// RFC 5280, 5.2: a list of changes, of a part, or with anything else that has to be understood.
+#[test]
+fn crl_with_what_is_not_processed() {
+    let of = |oid: &[u8], critical: bool| {
+        let critical: &[u8] = if critical { &[1, 1, 0xff] } else { &[] };
+        sequence(&[&tlv(6, &[oid]), critical, &tlv(4, &[&[2, 1, 1]])])
+    };
+    let list = |extensions: &[u8]| crl_of(&authorities().ark, "ARK-Milan", SOON, &[], extensions);
+    let (delta, part, unknown) = ([0x55, 0x1d, 0x1b], [0x55, 0x1d, 0x1c], [0x2b, 6, 1, 4, 1, 0x9c, 0x78, 0x7f]);
+    for warm in [roots(), certified_roots()] {
+        for extension in [of(&delta, true), of(&delta, false), of(&part, true), of(&unknown, true)] {
+            refused_at("snp.crl", "critical", run(&warm, &[list(&extension)], false, &[]));
+        }
+        assert!(run(&warm, &[list(&of(&unknown, false))], false, &[]).0.is_ok());
+    }
+    let entry = sequence(&[&[2, 1, 99], &tlv(0x17, &[b"250101000000Z"]), &sequence(&[&of(&unknown, true)])]);
+    refused_at("snp.crl", "entry", run(&roots(), &[crl_of(&authorities().ark, "ARK-Milan", SOON, &entry, &[])], false, &[]));
+}
+
+/// One number, however it is written.
+#[test]
+fn serial_number_with_leading_zeros() {
+    let entry = sequence(&[&[2, 3, 0, 0, 2], &tlv(0x17, &[b"250101000000Z"])]);
+    let list = crl_of(&authorities().ark, "ARK-Milan", SOON, &entry, &[]);
+    refused_at("snp.revoked", "ASK", run(&roots(), &[list], false, &[]));
 }
 
 /// A signature that held before is not verified again; everything else about a list is asked each time.

@@ -1,8 +1,9 @@
-use super::forge::{FMSPC, NOW, Scene, authority, copy, crl, given, makers, named, pck_params};
+use super::forge::{FMSPC, NOW, Scene, anchor, authority, copy, crl, given, makers, named, pck_params, signer_params};
 use super::policy::platform;
 use super::{Outcome, rejected_at, run, run_with};
 use crate::tdx::{Floors, Part};
-use rcgen::{CertifiedIssuer, KeyPair};
+use crate::x509::Roots;
+use rcgen::{CertifiedIssuer, KeyPair, KeyUsagePurpose};
 
 fn with_lists(lists: [Vec<u8>; 2]) -> Outcome {
     run(&Scene { crls: lists.to_vec(), ..Scene::honest() })
@@ -75,7 +76,7 @@ fn authority_withdrawn() {
 #[test]
 fn tcb_signer_of_another_authority() {
     let mut scene = Scene::honest();
-    scene.beside[0] = named("Intel SGX TCB Signing", 4).signed_by(&scene.maker.signer, &scene.maker.platforms).unwrap().der().to_vec();
+    scene.beside[0] = signer_params().signed_by(&scene.maker.signer, &scene.maker.platforms).unwrap().der().to_vec();
     rejected_at("tdx.tcb_signer", "issued by the platforms' authority", &run(&scene));
 }
 
@@ -139,4 +140,47 @@ fn altered_certificate_that_nothing_rests_on() {
     let last = scene.beside[1].len() - 1;
     scene.beside[1][last] ^= 1;
     rejected_at("tdx.certificates", "a second copy of the root", &run(&scene));
+}
+
+#[test]
+fn tcb_signer_that_is_not_for_signatures() {
+    for usages in [vec![], vec![KeyUsagePurpose::KeyAgreement]] {
+        let mut scene = Scene::honest();
+        let mut params = signer_params();
+        params.key_usages = usages;
+        scene.beside[0] = params.signed_by(&scene.maker.signer, &scene.maker.root).unwrap().der().to_vec();
+        rejected_at("tdx.tcb_signer", "key usage", &run(&scene));
+    }
+}
+
+#[test]
+fn list_of_another_authority() {
+    let mut scene = Scene::honest();
+    let other = CertifiedIssuer::self_signed(authority("another CA", 1), KeyPair::generate().unwrap()).unwrap();
+    scene.crls.push(crl(&other, (5, 7), 7, &[]));
+    rejected_at("tdx.lists", "a stranger's", &run(&scene));
+}
+
+#[test]
+fn platform_certificate_of_another_machine() {
+    let mut scene = Scene::honest();
+    let other = pck_params(&platform()).signed_by(&KeyPair::generate().unwrap(), &scene.maker.platforms).unwrap();
+    scene.beside.push(other.der().to_vec());
+    rejected_at("tdx.certificates", "two machines", &run(&scene));
+}
+
+/// An intermediate is a root where it is configured; what Intel says about platforms comes from the root above it, which has to be as well.
+#[test]
+fn root_that_is_an_intermediate() {
+    let scene = Scene::honest();
+    let roots = |anchors: Vec<_>| Roots::new(anchors).unwrap();
+    let (platforms, root) = (|| anchor(&scene.maker.platforms, "platforms"), || anchor(&scene.maker.root, "root"));
+    for all in [roots(vec![platforms(), root()]), roots(vec![root(), platforms()])] {
+        assert!(run_with(&scene, &all, NOW, &Floors::default(), None).facts.is_some());
+    }
+    let outcome = run_with(&scene, &roots(vec![platforms()]), NOW, &Floors::default(), None);
+    rejected_at("tdx.tcb_signer", "under a root that nobody configured", &outcome);
+    let stranger = anchor(&makers()[1].root, "stranger");
+    let outcome = run_with(&scene, &roots(vec![platforms(), stranger]), NOW, &Floors::default(), None);
+    rejected_at("tdx.tcb_signer", "under another root", &outcome);
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyIdMethod,
-    KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -19,6 +19,9 @@ pub(crate) const NOW: u64 = 1_780_272_000;
 pub(crate) const FMSPC: [u8; 6] = [0x00, 0x80, 0x6f, 0x05, 0, 0];
 pub(crate) const PPID: [u8; 16] = [0x77; 16];
 pub(crate) const COMPONENTS: [u8; 16] = [8, 8, 2, 2, 4, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Intel, as vendor of a quoting enclave.
+pub(crate) const VENDOR: [u8; 16] = 0x939a_7233_f79c_4ca9_940a_0db3_957f_0607_u128.to_be_bytes();
 
 /// Offsets in the body.
 pub(crate) const SVN: usize = 0;
@@ -56,6 +59,12 @@ pub(crate) fn named(name: &str, serial: u64) -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, name);
     params.serial_number = Some(SerialNumber::from(serial));
     (params.not_before, params.not_after) = (date_time_ymd(2024, 1, 1), date_time_ymd(2030, 1, 1));
+    params
+}
+
+pub(crate) fn signer_params() -> CertificateParams {
+    let mut params = named("Intel SGX TCB Signing", 4);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params
 }
 
@@ -212,7 +221,7 @@ impl Scene {
 
     pub(crate) fn of(maker: &'static Maker, platform: &Platform) -> Self {
         let pck = pck_params(platform).signed_by(&maker.pck, &maker.platforms).unwrap();
-        let signer = named("Intel SGX TCB Signing", 4).signed_by(&maker.signer, &maker.root).unwrap();
+        let signer = signer_params().signed_by(&maker.signer, &maker.root).unwrap();
         let mut body = vec![0; 648];
         body[SVN..SVN + 3].copy_from_slice(&[6, 1, 8]);
         body[ATTRIBUTES + 3] = 0x10;
@@ -255,7 +264,7 @@ impl Scene {
     }
 
     pub(crate) fn quote(&self) -> Vec<u8> {
-        let mut signed = [&self.version.to_le_bytes()[..], &[2, 0], &0x81_u32.to_le_bytes(), &[0; 4], &[0x93; 16], &[0; 20]].concat();
+        let mut signed = [&self.version.to_le_bytes()[..], &[2, 0], &0x81_u32.to_le_bytes(), &[0; 4], &VENDOR, &[0; 20]].concat();
         if self.version == 5 {
             let kind = if self.body.len() == 648 { 3_u16 } else { 2 };
             signed.extend([&kind.to_le_bytes()[..], &u32::try_from(self.body.len()).unwrap().to_le_bytes()].concat());
@@ -287,9 +296,14 @@ pub(crate) fn pinned(maker: &Maker) -> Roots {
     Roots::new(Roots::of_file("maker", &file).unwrap()).unwrap()
 }
 
+/// An authority of the maker's as a certificate that the operator gave.
+pub(crate) fn anchor(authority: &CertifiedIssuer<'_, KeyPair>, name: &str) -> Anchor {
+    Anchor::of_certificate(name.to_owned(), RootKind::Test, authority.der()).unwrap()
+}
+
 /// The maker's root as a certificate that the operator gave.
 pub(crate) fn given(maker: &Maker) -> Roots {
-    Roots::new(vec![Anchor::of_certificate("given".to_owned(), RootKind::Test, maker.root.der()).unwrap()]).unwrap()
+    Roots::new(vec![anchor(&maker.root, "given")]).unwrap()
 }
 
 fn replaced(text: &str, from: &str, to: &str) -> String {

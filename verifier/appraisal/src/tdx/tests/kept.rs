@@ -1,6 +1,6 @@
 //! Collateral that is kept decides nothing that it would not decide if it came anew.
 
-use super::forge::{NOW, Scene, crl, given, makers, named};
+use super::forge::{NOW, Scene, crl, given, makers, signer_params};
 use crate::check::{Check, Checks, Verdict};
 use crate::tdx::{
     Collateral, CollateralBytes, Floors, GenuineQuote, KeptCollateral, NoCollateral, Part, Policy, Quote, TdxEvidence, TdxFacts, appraise,
@@ -99,7 +99,7 @@ fn another_makers_quote_is_no_reason_to_believe_it() {
 #[test]
 fn kept_collateral_ends_with_its_signers_certificate() {
     let (mut scene, kept) = (Scene::honest(), KeptCollateral::default());
-    let mut short = named("Intel SGX TCB Signing", 4);
+    let mut short = signer_params();
     short.not_after = date_time_ymd(2026, 7, 1);
     scene.beside[0] = short.signed_by(&scene.maker.signer, &scene.maker.root).unwrap().der().to_vec();
     for _ in 0..2 {
