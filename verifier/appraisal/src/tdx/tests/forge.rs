@@ -2,7 +2,7 @@
 
 mod answers;
 
-pub(crate) use answers::{answer, level, qe_identity, svn_level, tcb_info};
+pub(crate) use answers::{answer, qe_identity, svn_level, tcb_info};
 
 use crate::claims::RootKind;
 use crate::x509::{Anchor, Roots};
