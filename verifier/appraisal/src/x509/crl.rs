@@ -9,12 +9,21 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate, X509Extension};
 
+/// Bytes of a list: tens of thousands of certificates withdrawn.
+const LONGEST: usize = 512 << 10;
+
 /// Why a list says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CrlError {
     /// The bytes are no list.
     #[error("the bytes are no certificate revocation list in DER; fetch it again")]
     NotAList,
+    /// More than is taken: a parsed list needs many times its bytes.
+    #[error("the list has {found} bytes, at most {LONGEST} are taken")]
+    TooLong {
+        /// How many there are.
+        found: usize,
+    },
     /// It is another authority's, or nobody's.
     #[error("the list of {issuer} is not signed by the key of that authority; fetch it again")]
     Signature {
@@ -72,8 +81,9 @@ impl<'a> Crl<'a> {
     /// Reads a list, DER, without anything behind it.
     ///
     /// # Errors
-    /// [`CrlError::NotAList`].
+    /// [`CrlError::NotAList`], [`CrlError::TooLong`].
     pub fn parse(der: &'a [u8]) -> Result<Self, CrlError> {
+        podseal_protocol::require(der.len() <= LONGEST, CrlError::TooLong { found: der.len() })?;
         match CertificateRevocationList::from_der(der) {
             Ok((rest, list)) if rest.is_empty() && is_signed_object(der) => Ok(Self { list, der }),
             _ => Err(CrlError::NotAList),

@@ -51,6 +51,38 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Evidence of each kind with as much beside it as there can be.
+pub(crate) fn together(size: usize) -> Vec<Vec<(&'static str, Vec<u8>)>> {
+    let filled = |one: &str| one.repeat(size / one.len()).into_bytes();
+    let document = [&[0x84, 0x44, 0xa1, 1, 0x38, 0x22, 0xa0, 0x4a][..], b"\x69module_id", &[0x41, 0]].concat();
+    let runtime = br#"{"keys":[],"vm-configuration":{}}"#.to_vec();
+    let (certificates, keys) = (filled(&certificate()), filled(&key()));
+    let heads = [("document.cose", document), ("runtime_data.json", runtime), ("report.bin", snp_head()), ("quote.bin", tdx_head(0))];
+    let mut all = Vec::new();
+    for head in heads {
+        all.push(vec![head.clone(), ("chain.pem", certificates.clone())]);
+        all.push(vec![head.clone(), ("keys.pem", keys.clone())]);
+        all.push(vec![head.clone(), ("crl.der", list((1 << 16) + 1))]);
+        all.push(vec![head, ("crl.der", list((1 << 14) + 1))]);
+    }
+    all
+}
+
+/// A revocation list that nobody signed, with so many entries: one more than a power of two costs a growing vector the most.
+fn list(entries: usize) -> Vec<u8> {
+    let long = |tag: u8, contents: &[u8]| [&[tag, 0x83][..], &u32::try_from(contents.len()).unwrap().to_be_bytes()[1..], contents].concat();
+    let time = [&[0x17, 13][..], b"260101000000Z"].concat();
+    let entry = [&[0x30, 18, 2, 1, 1][..], &time].concat();
+    let entries = long(0x30, &entry.repeat(entries));
+    let ecdsa = [0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let inside = [&[2, 1, 1][..], &ecdsa, &[0x30, 0], &time, &time, &entries].concat();
+    long(0x30, &[&long(0x30, &inside)[..], &ecdsa, &[3, 2, 0, 1]].concat())
+}
+
+fn key() -> String {
+    rcgen::KeyPair::generate().unwrap().public_key_pem()
+}
+
 /// `TCG_EfiSpecIdEvent` with these algorithms and digest sizes.
 fn spec_id(algorithms: &[(u16, u16)]) -> Vec<u8> {
     let each = algorithms.iter().flat_map(|(id, size)| [id.to_le_bytes(), size.to_le_bytes()].concat());
