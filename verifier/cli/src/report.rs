@@ -84,8 +84,9 @@ impl Verify {
     fn run(self, context: &Context) -> Result<Outcome, Failure> {
         let at = self.at.unwrap_or_else(Timestamp::now);
         let now = u64::try_from(at.as_second()).map_err(|_| wrong("--at", at.to_string(), "a time since 1970"))?;
-        let nonce =
-            self.nonce.as_deref().map(|text| hex(text).ok_or_else(|| wrong("--nonce", text.to_owned(), "pairs of hexadecimal digits")));
+        let nonce = self.nonce.as_deref().map(|text| {
+            hex(text).filter(|nonce| !nonce.is_empty()).ok_or_else(|| wrong("--nonce", text.to_owned(), "pairs of hexadecimal digits"))
+        });
         let nonce = nonce.transpose()?;
         let roots = match &self.roots {
             Some(folder) => Roots::of_folder(&folder_of(folder)?)?,

@@ -63,12 +63,12 @@ pub(super) fn recognise<'a>(document: &Document<'a>) -> Recognised<'a> {
 /// Contents that could be anything.
 fn by_name<'a>(document: &Document<'a>) -> Option<Item<'a>> {
     let (name, bytes) = (document.name, document.bytes);
-    if name == "nonce.dat" {
+    if name == "nonce.dat" && !bytes.is_empty() {
         return Some(Item::Nonce(bytes.to_vec()));
     }
     if name.starts_with("nonce") {
         let digits = std::str::from_utf8(bytes).ok()?;
-        return hex::decode(digits.trim_ascii()).map(Item::Nonce);
+        return hex::decode(digits.trim_ascii()).filter(|nonce| !nonce.is_empty()).map(Item::Nonce);
     }
     let raw = name.ends_with(".sig") && is_rsa_length(bytes) && Signature::parse(bytes).is_err();
     raw.then_some(Item::RawSignature(bytes))
@@ -81,12 +81,11 @@ fn is_rsa_length(bytes: &[u8]) -> bool {
 
 /// Whether a file of this name must be evidence.
 fn is_promised(name: &str) -> bool {
-    const NAMED: [&str; 18] = [
+    const NAMED: [&str; 17] = [
         "extended_report.bin",
         "runtime_data.json",
         "tcb_info.json",
         "qe_identity.json",
-        "nonce.hex",
         "report.bin",
         "quote.bin",
         "td_quote.bin",
@@ -104,7 +103,7 @@ fn is_promised(name: &str) -> bool {
     let ends = [".attest", ".sig", ".pem", ".der", ".jwk", ".tpmt_public", ".tpm2b_public"].iter().any(|end| name.ends_with(end));
     // A second form of a signature that is there already.
     let other_form = name.ends_with(".sig.der");
-    NAMED.contains(&name) || (ends && !other_form) || (name.starts_with("pcrs") && name.ends_with(".json"))
+    NAMED.contains(&name) || name.starts_with("nonce") || (ends && !other_form) || (name.starts_with("pcrs") && name.ends_with(".json"))
 }
 
 /// What text begins with decides: a name or a value inside of it may look like anything.

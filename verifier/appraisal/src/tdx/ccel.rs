@@ -5,7 +5,8 @@
 
 use super::td_report::TdReport;
 use crate::check::{Checks, Rule};
-use crate::eventlog::{EventKind, EventLog, LogError, Registers, Variable};
+use crate::claims::Claim;
+use crate::eventlog::{EventKind, EventLog, LogError, Registers, Variable, secure_boot_of_td};
 use crate::hex::encode as hex;
 use crate::tpm::HashAlgorithm;
 use crate::tpm::buffer::{Reader, StructureError};
@@ -126,7 +127,7 @@ pub fn appraise_hand_over(log: &EventLog<'_>, checks: &mut Checks) -> bool {
 /// What a log says about UEFI Secure Boot: whether it is on, and the length of each database in bytes. Proved only by [`RTMRS`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecureBoot {
-    /// Whether it is on, by the first variable that the firmware measured, where that tells it.
+    /// Whether it is on, where RTMR 0 tells it: see [`secure_boot_of_td`].
     pub on: Option<bool>,
     /// `PK`, `KEK`, `db` and `dbx`, as far as they were measured.
     pub databases: BTreeMap<&'static str, usize>,
@@ -136,22 +137,20 @@ impl SecureBoot {
     /// Reads the variables that were measured into RTMR 0.
     #[must_use]
     pub fn of(log: &EventLog<'_>) -> Self {
-        let mut told = Self::default();
+        let on = match secure_boot_of_td(log, BANK) {
+            Claim::Appraised(on) => Some(on),
+            Claim::NotAppraised(_) => None,
+        };
+        let mut told = Self { on, databases: BTreeMap::new() };
         let configuring = log.events().iter().filter(|event| {
             let hash = BANK.digest(&[event.data]);
             event.pcr == u32::from(FIRST)
                 && event.kind == EventKind::EFI_VARIABLE_DRIVER_CONFIG
                 && log.digest(event, BANK) == Some(hash.as_ref())
         });
-        for (place, variable) in configuring.filter_map(|event| Variable::parse(event.data)).enumerate() {
+        for variable in configuring.filter_map(|event| Variable::parse(event.data)) {
             let name = variable.name();
-            if place == 0 && name == "SecureBoot" {
-                told.on = match variable.contents {
-                    [1] => Some(true),
-                    [0] | [] => Some(false),
-                    _ => None,
-                };
-            } else if let Some(name) = ["PK", "KEK", "db", "dbx"].into_iter().find(|known| *known == name) {
+            if let Some(name) = ["PK", "KEK", "db", "dbx"].into_iter().find(|known| *known == name) {
                 told.databases.entry(name).or_insert(variable.contents.len());
             }
         }

@@ -87,8 +87,11 @@ impl ReportView {
             match check.verdict.as_str() {
                 "pass" => format!("ok  {name:<width$}  {found}   {}\n", check.spec),
                 verdict => {
-                    let mark = if verdict == "fail" { "x" } else { "?" };
-                    let means = if staged.stage == "policy" { "refused by the default policy" } else { "not authentic" };
+                    let (mark, means) = match (verdict, staged.stage) {
+                        ("fail", "policy") => ("x", "refused by the default policy"),
+                        ("fail", _) => ("x", "not authentic"),
+                        _ => ("?", "not appraised"),
+                    };
                     format!(
                         "{mark:<3} {name:<width$}  {means}   {}\n      expected  {expected}\n      found     {found}\n      next      {}\n",
                         check.spec, check.remedy

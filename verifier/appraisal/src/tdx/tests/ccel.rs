@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha384};
 
 const ACTION: u32 = 0x8000_0007;
 const DRIVER_CONFIG: u32 = 0x8000_0001;
+const SEPARATOR: u32 = 4;
 const RTMR0: usize = 328;
 
 fn header() -> Vec<u8> {
@@ -23,13 +24,16 @@ fn event(register: u32, kind: u32, data: &[u8]) -> Vec<u8> {
 
 fn variable(name: &str, contents: &[u8]) -> Vec<u8> {
     let name = name.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
-    [&[0x61; 16][..], &(name.len() as u64 / 2).to_le_bytes(), &(contents.len() as u64).to_le_bytes(), &name, contents].concat()
+    // EFI_GLOBAL_VARIABLE
+    let global = 0x8c2b_0398_e000_0daa_11d2_93ca_8be4_df61_u128.to_le_bytes();
+    [&global[..], &(name.len() as u64 / 2).to_le_bytes(), &(contents.len() as u64).to_le_bytes(), &name, contents].concat()
 }
 
 fn boot() -> Vec<(u32, u32, Vec<u8>)> {
     vec![
         (1, DRIVER_CONFIG, variable("SecureBoot", &[1])),
         (1, DRIVER_CONFIG, variable("PK", &[7; 30])),
+        (1, SEPARATOR, vec![0; 4]),
         (2, ACTION, b"Exit Boot Services Invocation".to_vec()),
         (2, ACTION, b"Exit Boot Services Returned with Success".to_vec()),
         (3, 0x0d, b"kernel".to_vec()),
@@ -120,9 +124,11 @@ fn secure_boot_as_the_log_tells_it() {
     let of = |events: &[(u32, u32, Vec<u8>)]| SecureBoot::of(&EventLog::parse(&log(events), &Limits::DEFAULT).unwrap());
     let told = of(&boot());
     assert_eq!((told.on, told.databases.get("PK")), (Some(true), Some(&30)));
-    let mut swapped = boot();
-    swapped.swap(0, 1);
-    assert_eq!(of(&swapped).on, None, "only the first variable counts");
+    let twice = [boot(), vec![(1, DRIVER_CONFIG, variable("SecureBoot", &[0]))]].concat();
+    assert_eq!(of(&twice).on, None, "whoever measures it again contradicts the firmware");
+    let mut late = boot();
+    late.swap(0, 2);
+    assert_eq!(of(&late).on, None, "what comes behind the firmware's separator is not its word");
 }
 
 #[test]
