@@ -57,7 +57,8 @@ pub(crate) fn together(size: usize) -> Vec<Vec<(&'static str, Vec<u8>)>> {
     let document = [&[0x84, 0x44, 0xa1, 1, 0x38, 0x22, 0xa0, 0x4a][..], b"\x69module_id", &[0x41, 0]].concat();
     let runtime = br#"{"keys":[],"vm-configuration":{}}"#.to_vec();
     let (certificates, keys) = (filled(&certificate()), filled(&key()));
-    let heads = [("document.cose", document), ("runtime_data.json", runtime), ("report.bin", snp_head()), ("quote.bin", tdx_head(0))];
+    let quote = tdx_quote(certificate().as_bytes());
+    let heads = [("document.cose", document), ("runtime_data.json", runtime), ("report.bin", snp_head()), ("quote.bin", quote)];
     let mut all = Vec::new();
     for head in heads {
         all.push(vec![head.clone(), ("chain.pem", certificates.clone())]);
