@@ -9,6 +9,8 @@ mod endorsements;
 mod policy;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/report.rs"]
+mod report;
 #[path = "cli/round_trip.rs"]
 mod round_trip;
 #[path = "cli/usage.rs"]

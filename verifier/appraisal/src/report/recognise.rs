@@ -63,12 +63,12 @@ pub(super) fn recognise<'a>(document: &Document<'a>) -> Recognised<'a> {
 /// Contents that could be anything.
 fn by_name<'a>(document: &Document<'a>) -> Option<Item<'a>> {
     let (name, bytes) = (document.name, document.bytes);
-    if name == "nonce.dat" && !bytes.is_empty() {
+    if name == "nonce.dat" {
         return Some(Item::Nonce(bytes.to_vec()));
     }
     if name.starts_with("nonce") {
         let digits = std::str::from_utf8(bytes).ok()?;
-        return hex::decode(digits.trim_ascii()).filter(|nonce| !nonce.is_empty()).map(Item::Nonce);
+        return hex::decode(digits.trim_ascii()).map(Item::Nonce);
     }
     let raw = name.ends_with(".sig") && is_rsa_length(bytes) && Signature::parse(bytes).is_err();
     raw.then_some(Item::RawSignature(bytes))

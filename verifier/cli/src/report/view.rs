@@ -74,7 +74,9 @@ impl ReportView {
         text.extend(self.ignored.iter().map(|file| format!("-   {}: ignored, no part of any evidence known here\n", line(file))));
         if !self.claims.is_empty() {
             let claims = serde_json::to_string_pretty(&self.claims).unwrap_or_default();
-            text += &format!("claims {claims}\n");
+            // What nothing proves is no claim to rely on, and says so where it stands.
+            let of = if ["verified", "refused"].contains(&self.verdict) { "claims" } else { "claims, not proved:" };
+            text += &format!("{of} {claims}\n");
         }
         text
     }

@@ -264,3 +264,14 @@ fn values_of_two_files() {
     let report = site.with(&[("more", text.as_bytes())], None, &Roots::default());
     assert_eq!(report.claims["pcrs"]["sha256"].as_object().unwrap().keys().collect::<Vec<_>>(), ["0", "7"]);
 }
+
+#[test]
+fn nonce_file_that_is_no_nonce() {
+    let site = site(NONCE, [5; 32]);
+    let with = |name: &str, text: &[u8]| site.with(&[(name, text)], None, &Roots::default()).verdict;
+    assert_eq!(with("nonce.hex", hex(NONCE).as_bytes()), Verdict::Verified);
+    assert_eq!(with("nonce.txt", b""), Verdict::Rejected, "an empty one is that of a quote without qualifying data");
+    for (name, text) in [("nonce.hex", &b"fresh"[..]), ("nonce.txt", b"666"), ("nonce", b"\xff\xfe")] {
+        assert_eq!(with(name, text), Verdict::Malformed, "{name}");
+    }
+}

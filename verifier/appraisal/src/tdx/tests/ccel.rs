@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha384};
 const ACTION: u32 = 0x8000_0007;
 const DRIVER_CONFIG: u32 = 0x8000_0001;
 const SEPARATOR: u32 = 4;
+/// Place of the event in [`boot`].
+const HANDED_OVER: usize = 4;
 const RTMR0: usize = 328;
 
 fn header() -> Vec<u8> {
@@ -100,12 +102,12 @@ fn log_of_another_boot() {
 #[test]
 fn exit_boot_services_missing() {
     let mut events = boot();
-    events.remove(3);
+    events.remove(HANDED_OVER);
     assert_eq!(compared(&log(&events), &registers(&events)), ["ccel.exit_boot_services"]);
     // In another register, or as another type of event, it says nothing.
     for (register, kind) in [(3, ACTION), (2, 0x0d)] {
         let mut events = boot();
-        (events[3].0, events[3].1) = (register, kind);
+        (events[HANDED_OVER].0, events[HANDED_OVER].1) = (register, kind);
         assert_eq!(compared(&log(&events), &registers(&events)), ["ccel.exit_boot_services"]);
     }
 }
