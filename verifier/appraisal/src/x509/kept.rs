@@ -1,11 +1,12 @@
 //! Paths that were found before: a chain is the same for a machine's whole life, and its signatures cost more than the evidence's own.
 
-use super::path::Path;
-use super::roots::Anchor;
+use super::path::{Path, Profile};
+use super::roots::{Anchor, EvidenceKind};
 use podseal_protocol::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
+use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::X509Certificate;
 
 /// Paths kept: one for each machine and TCB version. And signatures, of which there are fewer.
@@ -84,9 +85,12 @@ impl KeptSignatures {
     }
 }
 
-/// Names what a path was looked for with: purpose, leaf, others in their order.
-pub(super) fn key(purpose: &str, leaf: &X509Certificate<'_>, others: &[X509Certificate<'_>]) -> Digest {
-    let each = others.iter().map(|one| Digest::of(one.as_raw()));
-    let digests = [Digest::of(purpose.as_bytes()), Digest::of(leaf.as_raw())].into_iter().chain(each).map(|digest| digest.0);
-    Digest::of(&digests.collect::<Vec<_>>().concat())
+/// Names what a path was looked for with: kind of evidence, profile, leaf, others in their order.
+pub(super) fn key(evidence: EvidenceKind, profile: &Profile, leaf: &X509Certificate<'_>, others: &[X509Certificate<'_>]) -> Digest {
+    let of_all = |digests: Vec<Digest>| Digest::of(&digests.iter().map(|digest| digest.0).collect::<Vec<_>>().concat());
+    let oids = |oids: &[Oid<'_>]| of_all(oids.iter().map(|oid| Digest::of(oid.as_bytes())).collect());
+    let usage = oids(profile.usage.map_or(&[], std::slice::from_ref));
+    let sought = [Digest::of(evidence.as_str().as_bytes()), Digest::of(profile.purpose.as_bytes()), usage, oids(profile.processed)];
+    let certificates = [leaf].into_iter().chain(others).map(|one| Digest::of(one.as_raw()));
+    of_all(sought.into_iter().chain(certificates).collect())
 }

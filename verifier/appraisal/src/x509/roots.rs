@@ -264,7 +264,7 @@ impl Roots {
         profile: &Profile,
         now: u64,
     ) -> Result<Path<'_>, PathError> {
-        let key = kept::key(&format!("{} {}", evidence.as_str(), profile.purpose), leaf, others);
+        let key = kept::key(evidence, profile, leaf, others);
         if let Some(path) = self.kept.get(&key, self.for_kind(evidence), now) {
             return Ok(path);
         }

@@ -84,6 +84,8 @@ mod kept_paths {
         assert!(find(&roots, EvidenceKind::Tpm, leaf.der(), [&between, &root], &SPECIAL));
         assert!(find(&roots, EvidenceKind::Tpm, leaf.der(), [&root, &between], &SPECIAL), "in another order");
         assert!(!find(&roots, EvidenceKind::Tpm, leaf.der(), [&between, &root], &PROFILE), "another purpose");
+        let unprocessed = Profile { processed: &[], ..SPECIAL };
+        assert!(!find(&roots, EvidenceKind::Tpm, leaf.der(), [&between, &root], &unprocessed), "another extension that is processed");
         assert!(!find(&roots, EvidenceKind::Snp, leaf.der(), [&between, &root], &SPECIAL), "another kind");
         let altered = |der: &[u8]| {
             let mut der = der.to_vec();
