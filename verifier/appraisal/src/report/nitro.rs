@@ -25,7 +25,7 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
     };
     claims(&document, findings);
     let nonce = parts.nonce(settings.nonce, findings);
-    let (beside, lists) = (certificates::distinct(parts, |_| true), parts.crls());
+    let (beside, lists) = (certificates::distinct(parts, |_| true, findings), parts.crls());
     let expected = Expected { roots: settings.roots, now: settings.now, nonce: nonce.as_deref(), beside: &beside, lists: &lists };
     if let Some(facts) = appraise_document(&document, &expected, &mut findings.authenticity) {
         findings.anchor(format!("{} ({})", facts.anchor().name, facts.anchor().kind.as_str()));

@@ -4,6 +4,7 @@
 mod tests;
 
 use super::Settings;
+use super::certificates;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
 use crate::calendar::from_unix;
@@ -72,9 +73,6 @@ fn lacking(part: Part) -> (&'static str, &'static str) {
     }
 }
 
-/// Certificates that are looked at: with more there is no path.
-const MOST_CERTIFICATES: usize = 18;
-
 /// Certificates and revocation lists, from files and from the host's table; each once.
 #[derive(Default)]
 pub(super) struct Collateral<'p> {
@@ -98,6 +96,9 @@ impl<'p> Collateral<'p> {
                 Ok(_) => findings.malformed(file, "an entry of its certificate table is no certificate; take the report again"),
                 Err(error) => findings.malformed(file, error),
             }
+        }
+        if collateral.certificates.len() > certificates::MOST {
+            certificates::too_many(findings);
         }
         collateral
     }
@@ -126,7 +127,7 @@ impl<'p> Collateral<'p> {
     }
 
     fn certificates(&self) -> Vec<X509Certificate<'_>> {
-        self.certificates.iter().take(MOST_CERTIFICATES).filter_map(|der| parse(der)).collect()
+        self.certificates.iter().take(certificates::MOST).filter_map(|der| parse(der)).collect()
     }
 
     fn lists(&self) -> Vec<&[u8]> {

@@ -48,7 +48,7 @@ pub(super) fn appraise_parts(
     findings: &mut Findings,
 ) -> Option<TdxFacts> {
     let [tcb_info, qe_identity] = answers(parts, findings);
-    let beside = certificates::distinct(parts, |certificate| !other(certificate));
+    let beside = certificates::distinct(parts, |certificate| !other(certificate), findings);
     let evidence = TdxEvidence { quote, chain, certificates: &beside, report_data };
     if pck_certificate(chain, &beside).is_none() {
         findings.missing("pck_chain", "the PCK certificate of the platform with its chain: who vouches for the quoting enclave");

@@ -58,3 +58,19 @@ fn nothing_is_no_evidence() {
     let report = verify(&beside, None, &roots());
     assert_eq!((report.verdict, report.ignored), (Verdict::Verified, vec!["notes.txt".to_owned()]));
 }
+
+#[test]
+fn more_certificates_than_a_path_has() {
+    let (report, chain) = (report(&chips()[0], &[]), certificates());
+    let strangers = (0..16).map(|_| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::default().self_signed(&key).unwrap().der().to_vec()
+    });
+    let all = chain.iter().map(|der| der.to_vec()).chain(strangers).collect::<Vec<_>>();
+    let with = |most: usize| {
+        let files = all.iter().take(most).map(|der| ("c.der", der.as_slice())).chain([("r", &report[..])]).collect::<Vec<_>>();
+        verify(&files, None, &roots()).malformed.iter().map(|one| one.file.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(with(18), [""; 0]);
+    assert_eq!(with(19), ["certificates"]);
+}
