@@ -21,7 +21,12 @@ pub(crate) fn to_unix(datetime: &Datetime) -> Option<u64> {
     Some(days * 86_400 + seconds)
 }
 
-/// The reverse, for years that RFC 3339 can write.
+/// Seconds since 1970 as RFC 3339 writes them, for claims; `None` for years that it cannot.
+pub(crate) fn rfc3339(seconds: impl TryInto<u64>) -> Option<String> {
+    seconds.try_into().ok().and_then(from_unix).map(|time| time.to_string())
+}
+
+/// The reverse of [`to_unix`], for years that RFC 3339 can write.
 pub(crate) fn from_unix(seconds: u64) -> Option<Datetime> {
     let (days, second_of_day) = (i64::try_from(seconds / 86_400).ok()? + DAYS_TO_1970, seconds % 86_400);
     let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));

@@ -6,11 +6,12 @@ use super::quote::Signed;
 use super::snp::Collateral;
 use super::{Settings, certificates};
 use crate::azure::{Hardware, HclReport, ONE_REPORT, RuntimeData, appraise_binding};
+use crate::calendar::rfc3339;
 use crate::check::Rule;
 use crate::snp::{Policy, Report};
 use crate::tdx::{Pck, Quote, pck_certificate};
 use crate::tpm::signer::Signer;
-use crate::{calendar, hex, x509};
+use crate::{hex, x509};
 use podseal_protocol::Digest;
 use serde_json::{Value, json};
 use x509_parser::prelude::X509Certificate;
@@ -161,8 +162,8 @@ fn given(parts: &Parts<'_>, key: &Signer, findings: &mut Findings) -> bool {
             "ak_cert",
             json!({
                 "subject": subject,
-                "not_before": time(certificate.validity().not_before.timestamp()),
-                "not_after": time(certificate.validity().not_after.timestamp()),
+                "not_before": rfc3339(certificate.validity().not_before.timestamp()),
+                "not_after": rfc3339(certificate.validity().not_after.timestamp()),
                 // What follows a certificate makes it none.
                 "trailing_bytes_after_der": 0,
             }),
@@ -175,8 +176,4 @@ fn given(parts: &Parts<'_>, key: &Signer, findings: &mut Findings) -> bool {
 /// Whether a certificate can be that of the attestation key: AMD's and Intel's for their reports' keys are not for RSA.
 fn is_of_a_tpm(certificate: &X509Certificate<'_>) -> bool {
     !certificate.is_ca() && matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(_)))
-}
-
-fn time(seconds: i64) -> Option<String> {
-    u64::try_from(seconds).ok().and_then(calendar::from_unix).map(|time| time.to_string())
 }

@@ -3,7 +3,7 @@
 use super::Settings;
 use super::findings::Findings;
 use super::parts::Parts;
-use crate::calendar;
+use crate::calendar::rfc3339;
 use crate::check::Rule;
 use crate::tpm::ek::{EK_CHAIN, EK_USAGE, PROFILE, has_ek_usage, usages};
 use crate::x509::{self, Crl, EvidenceKind, Issuer, Path, PathError};
@@ -96,14 +96,11 @@ fn is_authority(certificate: &X509Certificate<'_>) -> bool {
 }
 
 fn tell(leaf: &X509Certificate<'_>, all: &[X509Certificate<'_>], findings: &mut Findings) {
-    let time = |time: x509_parser::time::ASN1Time| {
-        u64::try_from(time.timestamp()).ok().and_then(calendar::from_unix).map_or(Value::Null, |time| Value::from(time.to_string()))
-    };
     findings.claim("key", key(leaf));
     findings.claim("subject", x509::rfc4514(leaf.subject()));
     findings.claim("issuer", x509::rfc4514(leaf.issuer()));
-    findings.claim("not_before", time(leaf.validity().not_before));
-    findings.claim("not_after", time(leaf.validity().not_after));
+    findings.claim("not_before", rfc3339(leaf.validity().not_before.timestamp()));
+    findings.claim("not_after", rfc3339(leaf.validity().not_after.timestamp()));
     findings.claim("serial", leaf.serial.to_str_radix(16));
     findings.claim(
         "critical_extensions",

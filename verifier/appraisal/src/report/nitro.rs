@@ -3,6 +3,7 @@
 use super::findings::Findings;
 use super::parts::{Item, Parts};
 use super::{Settings, certificates};
+use crate::calendar::rfc3339;
 use crate::cose::Sign1;
 use crate::hex::encode as hex;
 use crate::nitro::{Document, DocumentError, Expected, Policy, appraise_document, appraise_policy};
@@ -37,7 +38,7 @@ fn claims(document: &Document<'_>, findings: &mut Findings) {
     let optional = |bytes: Option<&[u8]>| bytes.map(hex);
     findings.claim("module_id", document.module_id());
     findings.claim("digest", "SHA384");
-    findings.claim("timestamp", time(document.timestamp_ms() / 1000));
+    findings.claim("timestamp", rfc3339(document.timestamp_ms() / 1000));
     findings.claim("timestamp_ms", document.timestamp_ms());
     findings.claim("pcr_field", document.source().field());
     findings.claim("pcrs", document.pcrs().map(|(index, value)| (index.to_string(), hex(value).into())).collect::<Map<String, Value>>());
@@ -55,12 +56,7 @@ fn claims(document: &Document<'_>, findings: &mut Findings) {
     let edge = |edge: fn(&X509Certificate<'_>) -> i64| chain.iter().flatten().map(edge).collect::<Vec<_>>();
     let begin = edge(|certificate| certificate.validity().not_before.timestamp()).into_iter().max();
     let end = edge(|certificate| certificate.validity().not_after.timestamp()).into_iter().min();
-    let told = |edge: Option<i64>| edge.and_then(|edge| u64::try_from(edge).ok()).and_then(time);
+    let told = |edge: Option<i64>| edge.and_then(rfc3339);
     findings.claim("chain_not_before", told(begin));
     findings.claim("chain_not_after", told(end));
-}
-
-/// RFC 3339.
-fn time(seconds: u64) -> Option<String> {
-    crate::calendar::from_unix(seconds).map(|time| time.to_string())
 }

@@ -7,7 +7,7 @@ use super::Settings;
 use super::certificates;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
-use crate::calendar::from_unix;
+use crate::calendar::rfc3339;
 use crate::hex::encode as hex;
 use crate::snp::{
     Body, CertificateTable, Evidence, Facts, Part, Policy, Product, RULES, Report, Revocation, Tcb, Trust, Unproven, Vek, VekKind,
@@ -144,15 +144,14 @@ fn tell(report: &Report<'_>, certificates: &[X509Certificate<'_>], findings: &mu
         findings.claim(&name, value);
     }
     let Some((certificate, vek)) = vek else { return };
-    let time = |seconds: i64| u64::try_from(seconds).ok().and_then(from_unix).map(|time| time.to_string());
     let validity = certificate.validity();
     let csp_id = if let VekKind::Vlek { csp_id } = &vek.kind { Some(csp_id) } else { None };
     findings.claim(
         "vek_cert",
         json!({
             "kind": vek.kind_name(),
-            "not_before": time(validity.not_before.timestamp()),
-            "not_after": time(validity.not_after.timestamp()),
+            "not_before": rfc3339(validity.not_before.timestamp()),
+            "not_after": rfc3339(validity.not_after.timestamp()),
             "product_name": vek.product_name,
             "hwid": Vek::raw_hwid(certificate).map(hex),
             "csp_id": csp_id,

@@ -4,7 +4,7 @@ use super::Settings;
 use super::certificates;
 use super::findings::Findings;
 use super::parts::{Item, Parts};
-use crate::calendar;
+use crate::calendar::rfc3339;
 use crate::hex::encode as hex;
 use crate::tdx::{
     Collateral, CollateralError, CollateralEvidence, Evaluation, Floors, GenuineQuote, Pck, Policy, Quote, SignedJson, TdReport,
@@ -146,17 +146,13 @@ fn tell_pck(certificate: &X509Certificate<'_>, pck: &Pck, findings: &mut Finding
     let issuer = certificate.issuer().iter_common_name().next().and_then(|name| name.as_str().ok());
     findings.claim("pck_ca", issuer);
     findings.claim("pck_serial", hex(&pck.serial));
-    findings.claim("pck_not_before", time(certificate.validity().not_before.timestamp()));
-    findings.claim("pck_not_after", time(certificate.validity().not_after.timestamp()));
-}
-
-fn time(seconds: impl TryInto<u64>) -> Option<String> {
-    seconds.try_into().ok().and_then(calendar::from_unix).map(|time| time.to_string())
+    findings.claim("pck_not_before", rfc3339(certificate.validity().not_before.timestamp()));
+    findings.claim("pck_not_after", rfc3339(certificate.validity().not_after.timestamp()));
 }
 
 /// What Intel says about the quote's platform, in collateral whose signatures held.
 fn tell_collateral(genuine: &GenuineQuote, collateral: &Collateral, findings: &mut Findings) {
-    let window = collateral.window().map(|window| vec![time(window.from), time(window.until)]);
+    let window = collateral.window().map(|window| vec![rfc3339(window.from), rfc3339(window.until)]);
     findings.claim("collateral_window", window);
     findings.claim("tcb_evaluation_data_number", collateral.evaluation_number());
     let evaluation = Evaluation::of(genuine, collateral);
