@@ -4,7 +4,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256, Sha384};
 
-use crate::{Digest, digest::from_hex};
+use crate::{Digest, hex};
 
 /// A bank of registers, by the hash that extends them. SHA-1 is none here: nothing that it extends is evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,8 +104,8 @@ impl BankDigest {
     pub fn from_hex(bank: Bank, text: &str) -> Option<Self> {
         let text = text.strip_prefix(bank.name()).and_then(|rest| rest.strip_prefix(':')).unwrap_or(text);
         match bank {
-            Bank::Sha256 => from_hex(text).map(Self::Sha256),
-            Bank::Sha384 => from_hex(text).map(Self::Sha384),
+            Bank::Sha256 => hex::array(text).map(Self::Sha256),
+            Bank::Sha384 => hex::array(text).map(Self::Sha384),
         }
     }
 
@@ -145,7 +145,7 @@ impl AsRef<[u8]> for BankDigest {
 
 impl fmt::Display for BankDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_ref().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.as_ref()))
     }
 }
 

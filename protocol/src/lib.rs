@@ -11,6 +11,7 @@ mod digest;
 pub mod evidence;
 pub mod exchange;
 pub mod frame;
+pub mod hex;
 pub mod join;
 pub mod key;
 pub mod leaf;

@@ -11,7 +11,7 @@
 //!
 //! [`sandbox`] runs a program in namespaces of its own, so that a bench leaves nothing behind, however it ends.
 
-#![allow(clippy::indexing_slicing)]
+#![allow(clippy::indexing_slicing, clippy::string_slice)]
 
 pub mod binaries;
 pub mod bootlog;

@@ -129,8 +129,3 @@ pub enum CollectError {
         waited_ms: u128,
     },
 }
-
-/// In hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -3,7 +3,7 @@
 //! The program runs itself again in namespaces of its own ([`sandbox`]); needs root and the tools that `scripts/setup` installs. Without them it is
 //! skipped, and says why; where `CI` is set that is a failure.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 //!
 //! Raw samples: `target/bench/appraise-N.csv`, nanoseconds. Exit code 1 where the median ratio is above the gate, or an appraisal in it did
 //! not verify.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement reads the clock and writes files")]
 #![allow(dead_code, unused_imports, reason = "the tests use more of the world than the measurement does")]
 

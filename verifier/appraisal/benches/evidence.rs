@@ -7,7 +7,7 @@
 //! failure. The other tables: the report of the same files, where nothing is kept; a long boot log; and hostile input.
 //!
 //! Raw samples: `target/bench/evidence-*.csv`, nanoseconds. Exit code 1 where a gate is missed, or something in it did not verify.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement reads the clock and writes files")]
 #![allow(dead_code, reason = "the tests use more of these than the measurement does")]
 

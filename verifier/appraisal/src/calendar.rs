@@ -26,6 +26,11 @@ pub(crate) fn rfc3339(seconds: impl TryInto<u64>) -> Option<String> {
     seconds.try_into().ok().and_then(from_unix).map(|time| time.to_string())
 }
 
+/// The same for people, who are told the number where there is no other way.
+pub(crate) fn told(seconds: u64) -> String {
+    rfc3339(seconds).unwrap_or_else(|| format!("{seconds} s after 1970"))
+}
+
 /// The reverse of [`to_unix`], for years that RFC 3339 can write.
 pub(crate) fn from_unix(seconds: u64) -> Option<Datetime> {
     let (days, second_of_day) = (i64::try_from(seconds / 86_400).ok()? + DAYS_TO_1970, seconds % 86_400);

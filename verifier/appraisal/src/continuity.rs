@@ -8,7 +8,7 @@ use podseal_protocol::{
 };
 
 use crate::{
-    calendar,
+    calendar::told,
     check::{Checks, Rule},
     pod_log::rules::ONE_PAST,
     tpm::quote::QuoteFacts,
@@ -112,10 +112,6 @@ impl NodeState {
     }
 }
 
-fn utc(seconds: u64) -> String {
-    calendar::from_unix(seconds).map_or_else(|| format!("{seconds} s after 1970"), |time| time.to_string())
-}
-
 fn count(d: &mut Decoder<'_>, item: &'static str) -> Result<u32, Malformed> {
     let at = d.offset();
     u32::try_from(d.uint(item)?).map_err(|_| Malformed { item, at, problem: Problem::WrongValue })
@@ -160,12 +156,12 @@ pub fn appraise_continuity(prior: Option<&NodeState>, collected: &Collected<'_>,
     // Collected perhaps before the other: then going back says nothing. A node's exchanges come one after the other, so within one second it does.
     let overtaken = went_back && challenged < prior.appraised;
     let (when, of) =
-        (format!("evidence collected after {}", utc(prior.appraised)), format!("an answer to a challenge of {}", utc(challenged)));
+        (format!("evidence collected after {}", told(prior.appraised)), format!("an answer to a challenge of {}", told(challenged)));
     if !checks.record(&OVERTAKEN, !overtaken, when, of) {
         return None;
     }
     for (rule, least, found) in at_least {
-        let expected = format!("at least {least}, as it said at {}", utc(prior.appraised));
+        let expected = format!("at least {least}, as it said at {}", told(prior.appraised));
         checks.record(rule, found >= least, expected, found.to_string());
     }
     let next = NodeState { pod_log: prior.pod_log_of(&next).unwrap_or(next.pod_log), ..next };

@@ -14,9 +14,10 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub use crate::snp::Product;
 pub use answer::{Answer, AnswerError};
 pub use content::{Content, ContentError, Document, LARGEST};
 pub use facts::{Facts, Number, SKEW, Untimely};
 pub use file::{Endorsed, FileError};
-pub use key::{Endorsement, Kind, NotAnEndorsement, PckCa, Product, Vcek};
+pub use key::{Endorsement, Kind, NotAnEndorsement, PckCa, Vcek};
 pub use service::{Service, ServiceKind};

@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-pub(crate) use tree::{Tree, values};
+pub(crate) use tree::{Tree, any, values};
 
 const TWICE: &str = "a key stands twice";
 const LOOK_ALIKE: &str = "a key looks like a known one";

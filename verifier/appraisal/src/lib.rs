@@ -17,7 +17,6 @@ pub mod enrolment;
 pub mod entry;
 pub mod eventlog;
 pub mod explanation;
-mod hex;
 pub mod ima;
 mod jose;
 mod json;
@@ -37,3 +36,5 @@ pub mod token;
 pub mod tpm;
 pub mod workload;
 pub mod x509;
+
+use podseal_protocol::hex;

@@ -17,7 +17,7 @@ pub use policy::{Policy, appraise_policy};
 
 use crate::check::Checks;
 use crate::hex::encode as hex;
-use crate::x509::{self, Anchor, EvidenceKind, Path, Profile, Roots, above};
+use crate::x509::{self, Anchor, Chain, EvidenceKind, Path, Profile, Roots, above};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use coset::{Header, iana};
 use podseal_protocol::Digest;
@@ -150,7 +150,7 @@ fn chain_holds<'r>(
     }
     let path = path.ok()?;
     if !expected.lists.is_empty() {
-        holds &= revocation::appraise(leaf, &path, &others, expected, checks);
+        holds &= revocation::appraise(&Chain { leaf, path: &path, others: &others }, expected, checks);
     }
     holds.then_some(path.anchor)
 }

@@ -11,6 +11,7 @@ mod kept;
 mod name;
 mod path;
 pub mod pem;
+mod revocation;
 mod roots;
 mod signature;
 #[cfg(test)]
@@ -21,5 +22,6 @@ pub(crate) use crl::serial;
 pub use crl::{Crl, CrlError, Issuer};
 pub(crate) use name::rfc4514;
 pub use path::{Path, PathError, Profile, beside, find_any_path, find_path, is_signed, parse};
+pub use revocation::{Chain, CurrentList};
 pub use roots::{Anchor, EvidenceKind, RootError, Roots};
 pub use signature::signed_by;

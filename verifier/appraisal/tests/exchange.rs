@@ -1,5 +1,13 @@
 //! A whole exchange through the public interface: the honest one is released, and for each rule there is an attack that fails at it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::disallowed_methods
+)]
 
 #[path = "exchange/challenge.rs"]
 mod challenge;

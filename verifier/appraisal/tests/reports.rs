@@ -1,6 +1,13 @@
 //! Recorded evidence, given as files to `report::appraise`: every entry of the manifest gets its verdict and its claims, whatever its
 //! files are called where their content tells what they are.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods
+)]
 
 #[path = "reports/flips.rs"]
 mod flips;

@@ -3,7 +3,14 @@
 //!
 //! Modes that Podseal does not ship (SHA-1 and ECDSA signatures, other banks, HPKE with a pre-shared key) are verified by code of this
 //! test alone; there the shipped rules must refuse, by name.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods
+)]
 
 #[path = "vectors/credential.rs"]
 mod credential;

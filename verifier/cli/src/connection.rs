@@ -19,7 +19,7 @@ use std::{
 
 use clap::Args;
 use podseal_protocol::{
-    Digest, Limits,
+    Digest, Limits, hex,
     key::{CertifiedKey, KeyUse},
 };
 use podseal_wire::{
@@ -31,7 +31,7 @@ use serde::Deserialize;
 use tonic::transport::Channel;
 use zeroize::Zeroizing;
 
-use crate::{failure::Failure, files, output};
+use crate::{failure::Failure, files};
 
 /// Largest answer: one archived decision, whose exchange alone may have [`Limits::message`] bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -147,7 +147,7 @@ async fn open(settings: &Settings, identity: Option<ClientIdentity<'_>>) -> Resu
     let mut client = AdminClient::new(channel).max_decoding_message_size(LARGEST_ANSWER);
     let about = client.get_verifier(Empty {}).await?.into_inner();
     if about.id != settings.verifier.0 {
-        return Err(Failure::Answer { what: "identity", found: output::hex(&about.id), wanted: "the pinned one" });
+        return Err(Failure::Answer { what: "identity", found: hex::encode(&about.id), wanted: "the pinned one" });
     }
     Ok(Session { client, verifier: settings.verifier, address: settings.address.clone(), about })
 }

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use jiff::SignedDuration;
+use podseal_protocol::hex;
 use podseal_wire::{Empty, Holding, JoinTokenRequest, Name, Node, NodeReason};
 use serde::Serialize;
 
@@ -131,8 +132,8 @@ impl From<Node> for NodeView {
             node_uid: node.node_uid,
             root: node.root,
             root_kind: node.root_kind,
-            ek_sha256: output::hex(&node.ek_digest),
-            ak_name: output::hex(&node.ak_name),
+            ek_sha256: hex::encode(&node.ek_digest),
+            ak_name: hex::encode(&node.ak_name),
             enrolled: output::time(node.enrolled),
             last_seen: output::time(node.last_seen),
             quarantined: node.quarantined,
@@ -143,7 +144,7 @@ impl From<Node> for NodeView {
                 restart_count: tpm.restart_count,
                 clock_ms: tpm.clock,
                 pod_log_length: tpm.pod_log_length,
-                pod_log_head: output::hex(&tpm.pod_log_head),
+                pod_log_head: hex::encode(&tpm.pod_log_head),
                 appraised: output::time(tpm.appraised),
             }),
             holdings: node.holdings.into_iter().map(HoldingView::from).collect(),

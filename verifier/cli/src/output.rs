@@ -94,11 +94,6 @@ pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
     rows(pairs.iter().map(|(name, value)| [(*name).to_owned(), value.clone()]))
 }
 
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The first digits of a long hexadecimal number, for tables.
 pub(crate) fn short(hex: &str) -> String {
     hex.char_indices().nth(12).map_or_else(|| hex.to_owned(), |(at, _)| format!("{}…", hex.split_at(at).0))

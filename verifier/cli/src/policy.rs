@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use podseal_appraisal::policy::{Case, CaseResult, Policy, PolicyLimits, Wanted, run_cases};
-use podseal_protocol::Digest;
+use podseal_protocol::{Digest, hex};
 use podseal_wire::{Document, Empty};
 use serde::Serialize;
 
@@ -168,7 +168,7 @@ async fn apply(context: &Context, path: &Path) -> Result<Outcome, Failure> {
     let mut session = context.connect().await?;
     let answer = session.client.apply_policy(Document { name: String::new(), text, digest: Vec::new() }).await?.into_inner();
     if answer.digest != digest.0 {
-        return Err(Failure::Answer { what: "policy digest", found: output::hex(&answer.digest), wanted: "that of the text sent" });
+        return Err(Failure::Answer { what: "policy digest", found: hex::encode(&answer.digest), wanted: "that of the text sent" });
     }
     let view = AppliedView { digest: digest.to_string(), change: ChangeView::of(answer.change)? };
     context.format.print(&view, |v| format!("policy {} in force; releases {}; {}", output::short(&v.digest), list(&secrets), v.change))?;

@@ -11,7 +11,7 @@ use podseal_appraisal::{
     reference::{Capture, Reference, capture},
     tpm::PcrSet,
 };
-use podseal_protocol::{Bank, Digest, Limits};
+use podseal_protocol::{Bank, Digest, Limits, hex};
 use podseal_wire::{Document, Empty};
 use serde::Serialize;
 
@@ -150,7 +150,7 @@ async fn apply(context: &Context, path: &Path) -> Result<Outcome, Failure> {
     let document = Document { name: set.name().to_owned(), text, digest: Vec::new() };
     let answer = session.client.apply_reference(document).await?.into_inner();
     if answer.digest != digest.0 {
-        return Err(Failure::Answer { what: "reference digest", found: output::hex(&answer.digest), wanted: "that of the text sent" });
+        return Err(Failure::Answer { what: "reference digest", found: hex::encode(&answer.digest), wanted: "that of the text sent" });
     }
     let view = AppliedView { name: set.name().to_owned(), digest: digest.to_string(), change: ChangeView::of(answer.change)? };
     let until = output::time(set.expires()).unwrap_or_default();

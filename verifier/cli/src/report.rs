@@ -14,6 +14,8 @@ use podseal_appraisal::{
     x509::Roots,
 };
 
+use podseal_protocol::hex;
+
 use crate::{
     context::Context,
     failure::{Failure, Outcome},
@@ -85,7 +87,9 @@ impl Verify {
         let at = self.at.unwrap_or_else(Timestamp::now);
         let now = u64::try_from(at.as_second()).map_err(|_| wrong("--at", at.to_string(), "a time since 1970"))?;
         let nonce = self.nonce.as_deref().map(|text| {
-            hex(text).filter(|nonce| !nonce.is_empty()).ok_or_else(|| wrong("--nonce", text.to_owned(), "pairs of hexadecimal digits"))
+            hex::decode(text)
+                .filter(|nonce| !nonce.is_empty())
+                .ok_or_else(|| wrong("--nonce", text.to_owned(), "pairs of hexadecimal digits"))
         });
         let nonce = nonce.transpose()?;
         let roots = match &self.roots {
@@ -126,12 +130,6 @@ fn folder_of(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    rest.is_empty().then(|| pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect())?
 }
 
 fn wrong(option: &'static str, found: String, wanted: &str) -> Failure {

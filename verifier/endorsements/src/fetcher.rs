@@ -162,10 +162,9 @@ impl Fetcher {
         let reply = time::timeout_at(deadline, asked).await.map_err(|_| Trouble::Late)??;
         match reply.status {
             StatusCode::OK => Ok(reply),
-            status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => match retry_after(&reply) {
-                Some(seconds) => Err(Trouble::HeldOff { status, seconds }),
-                None => Err(Trouble::HeldOff { status, seconds: 0 }),
-            },
+            status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
+                Err(Trouble::HeldOff { status, seconds: retry_after(&reply).unwrap_or(0) })
+            }
             status => Err(Trouble::Status(status)),
         }
     }

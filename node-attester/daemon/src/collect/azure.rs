@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use podseal_protocol::{Digest, evidence::Part, require};
+use podseal_protocol::{Digest, evidence::Part, hex, require};
 use tss_esapi::{
     Context,
     abstraction::nv,
@@ -13,7 +13,7 @@ use tss_esapi::{
     traits::Marshall as _,
 };
 
-use super::{CollectError, ReportData, hex};
+use super::{CollectError, ReportData};
 use crate::owner::{TpmError, quote};
 
 /// The HCL report.
@@ -71,7 +71,7 @@ pub fn collect(context: &mut Context, data: &ReportData, wait: Duration) -> Resu
             break report;
         }
         let waited = since.elapsed();
-        require(waited < wait * WAITS, CollectError::NoNewReport { index: REPORT, waited_ms: waited.as_millis() })?;
+        require(waited < wait.saturating_mul(WAITS), CollectError::NoNewReport { index: REPORT, waited_ms: waited.as_millis() })?;
         std::thread::sleep(LOOK.min(wait));
     };
     let (ak_public, ak_certificate) = (ak_public(context)?, read(context, AK_CERTIFICATE, "NV_Read of the AK certificate", NO_HCL).ok());
@@ -89,7 +89,7 @@ pub fn quote(context: &mut Context, pcrs: &[u8], nonce: &Digest) -> Result<Part,
 
 /// Whether the report's runtime data, the JSON behind the hardware report, has `data` as user data. Hexadecimal digits, either case.
 fn names(report: &[u8], data: &ReportData) -> bool {
-    let wanted = format!("\"user-data\":\"{}\"", hex(data));
+    let wanted = format!("\"user-data\":\"{}\"", hex::encode(data));
     let text: Vec<u8> = report.iter().filter(|byte| !byte.is_ascii_whitespace()).map(u8::to_ascii_lowercase).collect();
     text.windows(wanted.len()).any(|window| window == wanted.as_bytes())
 }

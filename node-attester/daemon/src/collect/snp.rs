@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use podseal_protocol::require;
+use podseal_protocol::{hex, require};
 use sev::{Generation, firmware::guest::AttestationReport, parser::ByteParser as _};
 
-use super::{CollectError, ReportData, hex};
+use super::{CollectError, ReportData};
 
 /// Bytes of a report.
 pub const REPORT: usize = 0x4a0;
@@ -41,7 +41,7 @@ pub fn answers(path: &Path, report: &[u8], data: &ReportData) -> Result<(), Coll
     require(report.len() == REPORT, answer("report", found, wanted, remedy))?;
     let found = report.get(DATA..DATA + data.len()).unwrap_or_default();
     let remedy = "find out what stands between this attester and its firmware, or who else uses this entry";
-    require(found == data, answer("report data", hex(found), hex(data), remedy))
+    require(found == data, answer("report data", hex::encode(found), hex::encode(data), remedy))
 }
 
 /// Reads a report. One of a version, or of a processor, that is not known yet says nothing here and is collected all the same.
@@ -50,7 +50,7 @@ pub fn about(report: &[u8]) -> Option<About> {
     let report = AttestationReport::from_bytes(report).ok()?;
     let generation = report.cpuid_fam_id.zip(report.cpuid_mod_id).and_then(|(family, model)| Generation::identify_cpu(family, model).ok());
     let vlek = report.key_info.signing_key() == 1;
-    let chip_id = (report.chip_id != [0; 64]).then(|| hex(&report.chip_id));
+    let chip_id = (report.chip_id != [0; 64]).then(|| hex::encode(&report.chip_id));
     let turin = matches!(generation, Some(Generation::Turin));
     let name = generation.map(|generation| generation.titlecase());
     let vcek_url = match (&name, &chip_id) {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA384, digest};
-use podseal_protocol::require;
+use podseal_protocol::{hex, require};
 
-use super::{CollectError, attribute, hex};
+use super::{CollectError, attribute};
 
 /// Bytes of a run-time register.
 pub const REGISTER: usize = 48;
@@ -41,7 +41,7 @@ impl Rtmr {
         let found = self.value()?;
         let wanted = extended(&before, digest);
         let remedy = "find out what else extends this register: the node has to boot again for a log that agrees with it";
-        require(found == wanted, self.answer(hex(&found), hex(&wanted), remedy))?;
+        require(found == wanted, self.answer(hex::encode(&found), hex::encode(&wanted), remedy))?;
         Ok(found)
     }
 

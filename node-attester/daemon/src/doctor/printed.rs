@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::{Diagnosis, Outcome, Source};
-use crate::collect::hex;
+use podseal_protocol::hex;
 
 impl Diagnosis {
     /// For people; ends with what to do next.
@@ -49,7 +49,7 @@ impl Diagnosis {
         let sources: Vec<Value> = self.sources.iter().map(source).collect();
         let whole = json!({
             "works": self.works(),
-            "report_data": hex(&self.report_data),
+            "report_data": hex::encode(&self.report_data),
             "saved": self.saved,
             "sources": sources,
         });

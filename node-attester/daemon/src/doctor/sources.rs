@@ -2,14 +2,14 @@
 
 use std::{io, path::Path};
 
-use podseal_protocol::{Digest, evidence::Part};
+use podseal_protocol::{Digest, evidence::Part, hex};
 use rustix::io::Errno;
 use tss_esapi::Context;
 
 use super::{Finding, Questions};
 use crate::{
     collect::{
-        CollectError, ReportData, azure, certificates, hex, nitro_tpm, nsm,
+        CollectError, ReportData, azure, certificates, nitro_tpm, nsm,
         nsm_message::Request,
         sev_guest, snp, tdx,
         tsm::{Provider, Tsm},
@@ -51,7 +51,7 @@ fn said<E: ToString>(error: E) -> String {
 }
 
 fn nonce(bytes: &[u8]) -> (&'static str, Vec<u8>) {
-    ("nonce.hex", hex(bytes).into_bytes())
+    ("nonce.hex", hex::encode(bytes).into_bytes())
 }
 
 fn by_tsm(asked: &Questions, data: &ReportData) -> Answer {
@@ -131,7 +131,7 @@ fn rtmr(asked: &Questions, _: &ReportData) -> Answer {
         return Ok(None);
     }
     let value = tdx::Rtmr(path.clone()).value().map_err(said)?;
-    Ok(Some(Finding { facts: vec![("RTMR 3", hex(&value))], folder: TEE, ..Finding::default() }))
+    Ok(Some(Finding { facts: vec![("RTMR 3", hex::encode(&value))], folder: TEE, ..Finding::default() }))
 }
 
 fn by_nsm(asked: &Questions, data: &ReportData) -> Answer {
@@ -172,7 +172,7 @@ fn azure_evidence(asked: &Questions, data: &ReportData, context: &mut Context) -
     let quoted = Digest::of(data);
     let quote = azure::quote(context, &asked.pcrs, &quoted).map_err(said)?;
     let mut finding = Finding { folder: "azure", files: vec![nonce(quoted.as_ref())], ..Finding::default() };
-    finding.facts.push(("user data", hex(data)));
+    finding.facts.push(("user data", hex::encode(data)));
     let certificate = evidence.ak_certificate.as_ref().map_or("none".to_owned(), |der| format!("{} bytes", der.len()));
     finding.facts.push(("AK certificate", certificate));
     finding.files.extend([("hcl_report.bin", evidence.hcl_report), ("ak.tpmt_public", evidence.ak_public)]);

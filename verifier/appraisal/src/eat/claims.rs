@@ -8,9 +8,8 @@ use crate::hex;
 use crate::json::{self, Tree};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Map, Value};
-use std::fmt;
 
 /// Most values, in objects and arrays at any depth, of a token in JSON.
 const MOST_VALUES: usize = 2048;
@@ -160,12 +159,18 @@ pub(super) struct Rendered(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Rendered {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Items).map(Rendered)
+        json::any::<Name, D>(deserializer).map(Self)
     }
 }
 
 /// The key of a map, told as the name of a member.
 struct Name(String);
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -175,71 +180,5 @@ impl<'de> Deserialize<'de> for Name {
             Value::Number(number) if !number.is_f64() => Ok(Self(number.to_string())),
             _ => Err(D::Error::custom("a key is neither a number nor a string")),
         }
-    }
-}
-
-struct Items;
-
-impl<'de> Visitor<'de> for Items {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any item")
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
-        Ok(value.to_string().into())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_bytes<E: Error>(self, value: &[u8]) -> Result<Value, E> {
-        Ok(format!("h{}", hex::encode(value)).into())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut all = Vec::new();
-        while let Some(Rendered(value)) = seq.next_element()? {
-            all.push(value);
-        }
-        Ok(Value::Array(all))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
-        while let Some(Name(name)) = map.next_key()? {
-            let Rendered(value) = map.next_value()?;
-            if members.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("the key {name} stands twice")));
-            }
-            members.insert(name, value);
-        }
-        Ok(Value::Object(members))
     }
 }

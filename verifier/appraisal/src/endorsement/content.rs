@@ -5,7 +5,8 @@ use thiserror::Error;
 use x509_parser::prelude::X509Certificate;
 
 use super::key::{Endorsement, Vcek};
-use crate::x509;
+use crate::snp::{Tcb, Vek, VekKind};
+use crate::{hex, x509};
 
 /// Most bytes of one endorsement, certificates and document together. Makers' largest lists have about a tenth.
 pub const LARGEST: usize = 4 << 20;
@@ -133,38 +134,15 @@ impl Content {
 
 /// Whether a certificate says that it is of that chip and TCB (57230, table 11). Another chip's would make good evidence look forged.
 fn is_of(vcek: &Vcek, certificate: &X509Certificate<'_>) -> Result<(), ContentError> {
-    let other = |what, found: String, wanted: String| ContentError::Other { what, found, wanted };
-    let chip = value(certificate, "1.3.6.1.4.1.3704.1.4").map(without_octet_string).unwrap_or_default();
-    let wanted = vcek.hardware_id();
-    // Turin's hardware id may be written with the zeros of CHIP_ID behind it.
-    let (id, padding) = chip.split_at_checked(wanted.len()).unwrap_or((chip, &[]));
-    let holds = id == wanted && padding.iter().all(|byte| *byte == 0);
-    require(holds, other("the key", format!("chip {}", crate::hex::encode(chip)), format!("chip {}", crate::hex::encode(wanted))))?;
-    for (name, arc, level) in vcek.levels() {
-        let found = value(certificate, &format!("1.3.6.1.4.1.3704.1.3.{arc}")).and_then(small_integer);
-        let text = |level: Option<u8>| level.map_or_else(|| format!("no {name}"), |level| format!("{name} {level}"));
-        require(found == Some(level), other("the key", text(found), text(Some(level))))?;
-    }
-    Ok(())
-}
-
-fn value<'a>(certificate: &'a X509Certificate<'_>, oid: &str) -> Option<&'a [u8]> {
-    let mut found = certificate.extensions().iter().filter(|extension| extension.oid.to_id_string() == oid);
-    found.next().map(|extension| extension.value)
-}
-
-/// The hardware id stands bare in older certificates, and in an OCTET STRING in newer ones.
-fn without_octet_string(value: &[u8]) -> &[u8] {
-    match value {
-        [0x04, length, rest @ ..] if usize::from(*length) == rest.len() && matches!(rest.len(), 8 | 64) => rest,
-        bare => bare,
-    }
-}
-
-/// An INTEGER of 0 to 255, DER.
-fn small_integer(value: &[u8]) -> Option<u8> {
-    match value {
-        [0x02, 1, level @ 0..=0x7f] | [0x02, 2, 0, level @ 0x80..=0xff] => Some(*level),
-        _ => None,
+    let other = |found, wanted| ContentError::Other { what: "the key", found, wanted };
+    let told = |chip: &[u8], tcb: &Tcb| format!("chip {}, {tcb}", hex::encode(chip));
+    let wanted = told(vcek.hardware_id(), &vcek.levels());
+    match Vek::parse(certificate) {
+        Ok(Vek { kind: VekKind::Vcek { hwid }, product, tcb, .. }) => {
+            let holds = (product, hwid.as_slice(), tcb) == (vcek.product(), vcek.hardware_id(), vcek.levels());
+            require(holds, other(format!("{} {}", product.as_str(), told(&hwid, &tcb)), wanted))
+        }
+        Ok(_) => Err(other("a cloud provider's".to_owned(), wanted)),
+        Err(error) => Err(other(error.to_string(), wanted)),
     }
 }

@@ -3,15 +3,16 @@
 use std::fmt;
 
 use thiserror::Error;
-use toml::value::Datetime;
 
 use super::{
     content::{Content, ContentError, Document},
     key::Endorsement,
 };
 use crate::{
-    calendar, hex,
+    calendar::told,
+    hex,
     json::{self, Text, object},
+    tdx::Window,
     x509::{self, Crl},
 };
 
@@ -102,7 +103,7 @@ impl Facts {
                         ContentError::Other { what: "TCB info", found, wanted },
                     )?;
                 }
-                intel("TCB info", inner.number, inner.issued.as_deref(), inner.until.as_deref())
+                intel("TCB info", &inner)
             }
             Some(Document::QeIdentity(json)) => {
                 let document: QeIdentityDocument<'_> = parse("a quoting enclave's identity", json)?;
@@ -110,7 +111,7 @@ impl Facts {
                 let found = inner.id.as_deref().unwrap_or_default().to_owned();
                 let wanted = "TD_QE".to_owned();
                 podseal_protocol::require(found == wanted, ContentError::Other { what: "an identity", found, wanted })?;
-                intel("a quoting enclave's identity", inner.number, inner.issued.as_deref(), inner.until.as_deref())
+                intel("a quoting enclave's identity", &inner)
             }
         }
     }
@@ -120,30 +121,22 @@ impl Facts {
     /// # Errors
     /// [`Untimely`].
     pub fn current(&self, now: u64) -> Result<(), Untimely> {
-        let date = |seconds| calendar::from_unix(seconds).map_or_else(|| seconds.to_string(), |date| date.to_string());
-        podseal_protocol::require(self.issued <= now.saturating_add(SKEW), Untimely::Future(date(self.issued)))?;
-        podseal_protocol::require(now <= self.until, Untimely::Expired(date(self.until)))
+        podseal_protocol::require(self.issued <= now.saturating_add(SKEW), Untimely::Future(told(self.issued)))?;
+        podseal_protocol::require(now <= self.until, Untimely::Expired(told(self.until)))
     }
 }
 
 object! {
-    TcbInfoDocument { tcb_info: TcbInfo<'a> = "tcbInfo", }
+    TcbInfoDocument { tcb_info: Header<'a> = "tcbInfo", }
 }
 object! {
-    TcbInfo {
+    QeIdentityDocument { identity: Header<'a> = "enclaveIdentity", }
+}
+object! {
+    /// What both begin with; an identity is of no family of platforms.
+    Header {
         id: Text<'a> = "id",
         fmspc: Text<'a> = "fmspc",
-        issued: Text<'a> = "issueDate",
-        until: Text<'a> = "nextUpdate",
-        number: u32 = "tcbEvaluationDataNumber",
-    }
-}
-object! {
-    QeIdentityDocument { identity: QeIdentity<'a> = "enclaveIdentity", }
-}
-object! {
-    QeIdentity {
-        id: Text<'a> = "id",
         issued: Text<'a> = "issueDate",
         until: Text<'a> = "nextUpdate",
         number: u32 = "tcbEvaluationDataNumber",
@@ -154,10 +147,12 @@ fn parse<'a, T: serde::Deserialize<'a>>(wanted: &'static str, json: &'a [u8]) ->
     json::parse(json).map_err(|problem| ContentError::NotJson { wanted, problem })
 }
 
-fn intel(wanted: &'static str, number: Option<u32>, issued: Option<&str>, until: Option<&str>) -> Result<Facts, ContentError> {
-    let date = |text: Option<&str>| calendar::to_unix(&text?.parse::<Datetime>().ok()?);
+fn intel(wanted: &'static str, header: &Header<'_>) -> Result<Facts, ContentError> {
+    let facts = || {
+        let Window { from, until } = Window::of_texts(header.issued.as_deref()?, header.until.as_deref()?)?;
+        Some(Facts { number: Some(header.number?.into()), issued: from, until })
+    };
     let problem = || "wanted issueDate, nextUpdate and tcbEvaluationDataNumber".to_owned();
-    let facts = || Some(Facts { number: Some(number?.into()), issued: date(issued)?, until: date(until)? });
     facts().ok_or_else(|| ContentError::NotJson { wanted, problem: problem() })
 }
 
@@ -165,7 +160,7 @@ fn intel(wanted: &'static str, number: Option<u32>, issued: Option<&str>, until:
 fn crl(der: &[u8]) -> Result<Facts, ContentError> {
     let read = || {
         let list = Crl::parse(der).ok()?;
-        let (issued, until) = list.dates()?;
+        let (issued, until) = list.window()?;
         Some(Facts { number: Some(Number::from_be_bytes(&list.number()?)?), issued, until })
     };
     read().ok_or(ContentError::NotACrl)

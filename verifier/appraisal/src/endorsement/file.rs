@@ -49,7 +49,7 @@ impl Endorsed {
     #[must_use]
     pub fn encode(&self) -> String {
         let source: String = self.source.chars().filter(char::is_ascii_graphic).collect();
-        let fetched = calendar::from_unix(self.fetched).map(|date| date.to_string()).unwrap_or_default();
+        let fetched = calendar::rfc3339(self.fetched).unwrap_or_default();
         let blocks = self.blocks();
         format!("{HEAD}\nendorsement: {}\nsource: {source}\nfetched: {fetched}\n\n{blocks}", self.endorsement)
     }

@@ -6,43 +6,7 @@ use podseal_protocol::Digest;
 use thiserror::Error;
 
 use crate::hex;
-
-/// A generation of AMD's processors, by the name of its root (57230, 2.1): Bergamo and Siena are `Genoa`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Product {
-    /// Zen 3.
-    Milan,
-    /// Zen 4.
-    Genoa,
-    /// Zen 5.
-    Turin,
-}
-
-impl Product {
-    const ALL: [Self; 3] = [Self::Milan, Self::Genoa, Self::Turin];
-
-    /// As AMD writes it: `Milan`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Milan => "Milan",
-            Self::Genoa => "Genoa",
-            Self::Turin => "Turin",
-        }
-    }
-
-    /// How many bytes of `CHIP_ID` name the chip; the rest is zero.
-    #[must_use]
-    pub fn chip_id_length(self) -> usize {
-        if self == Self::Turin { 8 } else { 64 }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|product| product.as_str().eq_ignore_ascii_case(text) && text.bytes().all(|byte| !byte.is_ascii_uppercase()))
-    }
-}
+use crate::snp::{Product, Tcb};
 
 /// A chip's key for one TCB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,17 +45,10 @@ impl Vcek {
         self.tcb
     }
 
-    /// The levels of the TCB, as the service's parameter and the certificate's extension name them: (`blSPL`, arc below 1.3, level).
-    /// 56860, tables 3 and 4 (`TCB_VERSION`); 57230, table 11 (extensions).
+    /// The levels of the TCB that the key is for.
     #[must_use]
-    pub(super) fn levels(&self) -> Vec<(&'static str, u64, u8)> {
-        let [a, b, c, d, _, _, g, h] = self.tcb;
-        match self.product {
-            Product::Milan | Product::Genoa => vec![("blSPL", 1, a), ("teeSPL", 2, b), ("snpSPL", 3, g), ("ucodeSPL", 8, h)],
-            Product::Turin => {
-                vec![("fmcSPL", 9, a), ("blSPL", 1, b), ("teeSPL", 2, c), ("snpSPL", 3, d), ("ucodeSPL", 8, h)]
-            }
-        }
+    pub fn levels(&self) -> Tcb {
+        Tcb::of_bytes(self.tcb, Some(self.product))
     }
 }
 
@@ -216,14 +173,13 @@ impl Endorsement {
 
 impl fmt::Display for Endorsement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lower = |product: &Product| product.as_str().to_ascii_lowercase();
         match self {
             Self::AmdVcek(vcek) => {
-                write!(f, "amd-{}-vcek-{}-{}", lower(&vcek.product), hex::encode(vcek.hardware_id()), hex::encode(&vcek.tcb))
+                write!(f, "amd-{}-vcek-{}-{}", lower(vcek.product), hex::encode(vcek.hardware_id()), hex::encode(&vcek.tcb))
             }
-            Self::AmdChain { product, vlek: false } => write!(f, "amd-{}-chain", lower(product)),
-            Self::AmdChain { product, vlek: true } => write!(f, "amd-{}-vlek-chain", lower(product)),
-            Self::AmdCrl { product } => write!(f, "amd-{}-crl", lower(product)),
+            Self::AmdChain { product, vlek: false } => write!(f, "amd-{}-chain", lower(*product)),
+            Self::AmdChain { product, vlek: true } => write!(f, "amd-{}-vlek-chain", lower(*product)),
+            Self::AmdCrl { product } => write!(f, "amd-{}-crl", lower(*product)),
             Self::IntelTcbInfo { fmspc } => write!(f, "intel-tdx-tcb-{}", hex::encode(fmspc)),
             Self::IntelQeIdentity => f.write_str("intel-tdx-qe-identity"),
             Self::IntelPckCrl { ca } => write!(f, "intel-pck-crl-{}", ca.as_str()),
@@ -243,6 +199,10 @@ impl FromStr for Endorsement {
     }
 }
 
+fn lower(product: Product) -> String {
+    product.as_str().to_ascii_lowercase()
+}
+
 fn parse(text: &str) -> Option<Endorsement> {
     match text {
         "intel-tdx-qe-identity" => return Some(Endorsement::IntelQeIdentity),
@@ -255,7 +215,7 @@ fn parse(text: &str) -> Option<Endorsement> {
         return Some(Endorsement::IntelTcbInfo { fmspc: hex::decode(fmspc)?.try_into().ok()? });
     }
     let (product, what) = text.strip_prefix("amd-")?.split_once('-')?;
-    let product = Product::parse(product)?;
+    let product = Product::ALL.into_iter().find(|known| lower(*known) == product)?;
     match what {
         "chain" => Some(Endorsement::AmdChain { product, vlek: false }),
         "vlek-chain" => Some(Endorsement::AmdChain { product, vlek: true }),

@@ -105,7 +105,7 @@ fn kds(endorsement: &Endorsement) -> Option<String> {
 }
 
 fn vcek_path(vcek: &Vcek) -> String {
-    let levels: Vec<String> = vcek.levels().into_iter().map(|(name, _, level)| format!("{name}={level:02}")).collect();
+    let levels: Vec<String> = vcek.levels().parts().map(|(name, level)| format!("{name}={level:02}")).collect();
     format!("/vcek/v1/{}/{}?{}", vcek.product().as_str(), hex::encode(vcek.hardware_id()), levels.join("&"))
 }
 

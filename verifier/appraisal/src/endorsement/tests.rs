@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyIdMethod,
     KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
@@ -43,8 +43,9 @@ fn chip_certificate(extensions: &[(&[u64], Vec<u8>)]) -> Vec<u8> {
 }
 
 fn milan(hardware_id: Vec<u8>, snp: Vec<u8>) -> Vec<u8> {
-    let level = |level: u8| vec![2, 1, level];
-    chip_certificate(&[(&[4], hardware_id), (&[3, 1], level(4)), (&[3, 2], level(1)), (&[3, 3], snp), (&[3, 8], vec![2, 2, 0, 213])])
+    let (level, product) = (|level: u8| vec![2, 1, level], [&[0x16, 8][..], b"Milan-B0"].concat());
+    let levels: [(&[u64], Vec<u8>); 4] = [(&[3, 1], level(4)), (&[3, 2], level(1)), (&[3, 3], snp), (&[3, 8], vec![2, 2, 0, 213])];
+    chip_certificate(&[&[(&[2][..], product), (&[4][..], hardware_id)][..], &levels].concat())
 }
 
 fn crl(number: &[u8], from: i32, until: i32) -> Vec<u8> {
@@ -144,6 +145,8 @@ fn services_have_what_they_have_where_they_have_it() {
 #[test]
 fn chip_certificate_must_be_of_the_chip_and_tcb_asked_for() {
     let endorsement = Endorsement::AmdVcek(vcek(Product::Milan));
+    let genoa = Endorsement::AmdVcek(vcek(Product::Genoa));
+    assert!(read(ServiceKind::AmdKds, &genoa, milan(chip().to_vec(), vec![2, 1, 22]), None).is_err(), "another generation's");
     let read = |der: Vec<u8>| read(ServiceKind::AmdKds, &endorsement, der, None);
     let in_octets = [&[4, 64][..], &chip()].concat();
     for hardware_id in [chip().to_vec(), in_octets] {

@@ -1,9 +1,12 @@
 //! A whole document as a value, for showing and for searching.
 
-use super::{Keys, Text};
+use super::TWICE;
+use crate::hex;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::marker::PhantomData;
 
 /// How many values a document has at the most: what a [`Tree`] of it costs is by their number, some hundred bytes each.
 pub(crate) fn values(bytes: &[u8]) -> usize {
@@ -20,19 +23,37 @@ pub(crate) fn values(bytes: &[u8]) -> usize {
     count
 }
 
-/// Any value, in which no key stands twice in an object, at any depth.
+/// Any JSON value, in which no key stands twice in an object, at any depth.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tree(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Values).map(Tree)
+        any::<String, D>(deserializer).map(Self)
     }
 }
 
-struct Values;
+/// Any value of a format that describes itself, told as JSON: byte strings are `h` and hexadecimal digits, keys what `K` reads them as, and
+/// no key stands twice.
+pub(crate) fn any<'de, K: Deserialize<'de> + Into<String>, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    Told::<K>::deserialize(deserializer).map(|told| told.value)
+}
 
-impl<'de> Visitor<'de> for Values {
+struct Told<K> {
+    value: Value,
+    keys: PhantomData<K>,
+}
+
+impl<'de, K: Deserialize<'de> + Into<String>> Deserialize<'de> for Told<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = deserializer.deserialize_any(Values::<K>(PhantomData))?;
+        Ok(Self { value, keys: PhantomData })
+    }
+}
+
+struct Values<K>(PhantomData<K>);
+
+impl<'de, K: Deserialize<'de> + Into<String>> Visitor<'de> for Values<K> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,6 +68,10 @@ impl<'de> Visitor<'de> for Values {
         Ok(value.into())
     }
 
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
+        Ok(value.to_string().into())
+    }
+
     fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
         Ok(value.into())
     }
@@ -59,24 +84,34 @@ impl<'de> Visitor<'de> for Values {
         Ok(value.into())
     }
 
+    fn visit_bytes<E: Error>(self, value: &[u8]) -> Result<Value, E> {
+        Ok(format!("h{}", hex::encode(value)).into())
+    }
+
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut all = Vec::new();
-        while let Some(Tree(value)) = seq.next_element()? {
+        while let Some(Told::<K> { value, .. }) = seq.next_element()? {
             all.push(value);
         }
         Ok(Value::Array(all))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let (mut keys, mut members) = (Keys::default(), Map::new());
-        while let Some(key) = map.next_key::<Text<'de>>()? {
-            let Tree(value) = map.next_value()?;
-            members.insert(key.to_string(), value);
-            keys.insert(key)?;
+        let mut members = Map::new();
+        while let Some(key) = map.next_key::<K>()? {
+            let Told::<K> { value, .. } = map.next_value()?;
+            match members.entry(key) {
+                Entry::Vacant(entry) => _ = entry.insert(value),
+                Entry::Occupied(entry) => return Err(A::Error::custom(format_args!("{TWICE}: {:?}", entry.key()))),
+            }
         }
         Ok(Value::Object(members))
     }

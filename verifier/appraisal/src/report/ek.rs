@@ -1,12 +1,13 @@
 //! A certificate of a TPM's endorsement key, up to its maker's root.
 
 use super::Settings;
+use super::certificates;
 use super::findings::Findings;
 use super::parts::Parts;
 use crate::calendar::rfc3339;
 use crate::check::Rule;
 use crate::tpm::ek::{EK_CHAIN, EK_USAGE, PROFILE, has_ek_usage, usages};
-use crate::x509::{self, Crl, EvidenceKind, Issuer, Path, PathError};
+use crate::x509::{self, Chain, EvidenceKind, PathError};
 use podseal_protocol::Digest;
 use serde_json::Value;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -37,7 +38,7 @@ pub(super) static EK_REVOKED: Rule = Rule {
 };
 
 pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mut Findings) {
-    let certificates = parts.certificates();
+    let certificates = certificates::each(parts).collect::<Vec<_>>();
     let leaves = certificates.iter().filter(|one| !is_authority(one)).collect::<Vec<_>>();
     let leaf = match leaves.as_slice() {
         [leaf] => *leaf,
@@ -58,7 +59,7 @@ pub(super) fn appraise(parts: &Parts<'_>, settings: &Settings<'_>, findings: &mu
     let beside = beside.map(|one| x509::rfc4514(one.subject())).collect::<Vec<_>>();
     let found = if beside.is_empty() { "no other".to_owned() } else { beside.join("; ") };
     findings.authenticity.record(&EK_CERTIFICATES, beside.is_empty(), "the certificates of one path", found);
-    revocation(parts, leaf, &path, &certificates, settings.now, findings);
+    revocation(parts, &Chain { leaf, path: &path, others: &certificates }, settings, findings);
 }
 
 /// Whether an issuer is simply not there: no certificate has its name.
@@ -66,29 +67,19 @@ pub(super) fn lacks_issuer(error: &PathError, certificates: &[X509Certificate<'_
     matches!(error, PathError::IssuerUnknown { issuer } if certificates.iter().all(|one| one.subject().to_string() != *issuer))
 }
 
-/// Appraises the revocation lists that came along, of the authorities on `path`.
-pub(super) fn revocation(
-    parts: &Parts<'_>,
-    leaf: &X509Certificate<'_>,
-    path: &Path<'_>,
-    certificates: &[X509Certificate<'_>],
-    now: u64,
-    findings: &mut Findings,
-) {
-    let on_path = || path.issuers.iter().filter_map(|place| certificates.get(*place)).chain([leaf]);
-    for list in parts.crls().into_iter().filter_map(|der| Crl::parse(der).ok()) {
-        let mut authorities = on_path().filter(|one| *one != leaf).map(Issuer::from).chain(path.anchor.issuer());
-        let authority = authorities.find(|authority| list.is_of(*authority));
-        let verified = authority.ok_or_else(|| format!("a list of {}, which is not on the path", list.issuer()));
-        let verified = verified.and_then(|authority| list.verify(authority, now).map(|()| authority).map_err(|error| error.to_string()));
-        let found = verified.as_ref().map_or_else(Clone::clone, |_| format!("a list of {}", list.issuer()));
-        if !findings.authenticity.record(&EK_CRL, verified.is_ok(), "a current list of an authority on the path", found) {
-            continue;
-        }
-        let revoked = on_path().find(|one| verified.as_ref().is_ok_and(|by| one.issuer().as_raw() == by.name) && list.revokes(one));
-        let found = revoked.map_or_else(|| "none".to_owned(), |one| x509::rfc4514(one.subject()));
-        findings.authenticity.record(&EK_REVOKED, revoked.is_none(), "no certificate of the path", found);
+/// Appraises the revocation lists that came along.
+pub(super) fn revocation(parts: &Parts<'_>, chain: &Chain<'_, '_>, settings: &Settings<'_>, findings: &mut Findings) {
+    let lists = parts.crls();
+    if lists.is_empty() {
+        return;
     }
+    let lists = chain.current(&lists, settings.roots, settings.now);
+    let found = lists.as_ref().map_or_else(Clone::clone, |lists| format!("{} current", lists.len()));
+    findings.authenticity.record(&EK_CRL, lists.is_ok(), "current lists of authorities on the path", found);
+    let Ok(lists) = lists else { return };
+    let revoked = chain.revoked(&lists).into_iter().map(|one| x509::rfc4514(one.subject())).collect::<Vec<_>>();
+    let found = if revoked.is_empty() { "none".to_owned() } else { revoked.join(" and ") };
+    findings.authenticity.record(&EK_REVOKED, revoked.is_empty(), "no certificate of the path", found);
 }
 
 fn is_authority(certificate: &X509Certificate<'_>) -> bool {

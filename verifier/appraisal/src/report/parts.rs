@@ -6,7 +6,6 @@ use super::pcrs::Pcrs;
 use super::recognise::{Recognised, recognise};
 use super::verdict::Kind;
 use std::borrow::Cow;
-use x509_parser::prelude::X509Certificate;
 
 /// What one file, or one block of a PEM file, is. Recognised by its content, not verified in any way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,11 +131,6 @@ impl<'a> Parts<'a> {
                 None
             }
         }
-    }
-
-    /// Every certificate.
-    pub(super) fn certificates(&self) -> Vec<X509Certificate<'_>> {
-        self.each(|item| if let Item::Certificate(der) = item { crate::x509::parse(der) } else { None }).map(|(_, parsed)| parsed).collect()
     }
 
     /// Every revocation list, DER.

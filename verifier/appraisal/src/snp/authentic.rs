@@ -12,7 +12,7 @@ use super::words::SigningKey;
 use crate::check::Checks;
 use crate::claims::RootKind;
 use crate::hex::encode as hex;
-use crate::x509::{EvidenceKind, Path, PathError, Profile, Roots};
+use crate::x509::{Chain, EvidenceKind, PathError, Profile, Roots};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use podseal_protocol::Digest;
 use x509_parser::prelude::X509Certificate;
@@ -110,8 +110,7 @@ impl Facts {
         match &self.vek.kind {
             VekKind::Vcek { hwid } => Some(hwid),
             VekKind::Vlek { .. } if self.body.chip_id == [0; 64] => None,
-            VekKind::Vlek { .. } if self.vek.product == Product::Turin => self.body.chip_id.get(..8),
-            VekKind::Vlek { .. } => Some(&self.body.chip_id),
+            VekKind::Vlek { .. } => self.body.chip_id.get(..self.vek.product.chip_id_length()),
         }
     }
 
@@ -178,49 +177,35 @@ pub fn appraise_report(evidence: &Evidence<'_>, trust: &Trust<'_>, checks: &mut 
     let found = chain.as_ref().map_or_else(ToString::to_string, |path| path.anchor.name.clone());
     holds &= checks.record(&SNP_CHAIN, chain.is_ok(), trust.roots.wanted(EvidenceKind::Snp), found);
     let (Ok(vek), Ok(path)) = (vek, chain) else { return Err(Unproven::Failed) };
-    let chain = Chain { signer, path: &path, others: &others };
-    holds &= chain.is_for(&vek, checks);
+    let chain = Chain { leaf: signer, path: &path, others: &others };
+    holds &= is_for(&chain, &vek, checks);
     let crl_numbers = revocation::appraise(&chain, trust, checks);
     match crl_numbers {
         Some(crl_numbers) if holds => {
             let root = (path.anchor.name.clone(), path.anchor.kind);
-            Ok(Facts { body: body.clone(), vek, signers: chain.signers(), root, crl_numbers })
+            Ok(Facts { body: body.clone(), vek, signers: signers(&chain), root, crl_numbers })
         }
         _ => Err(Unproven::Failed),
     }
 }
 
-/// Certificates from the signing key's up to a root.
-pub(super) struct Chain<'c, 'd> {
-    pub(super) signer: &'c X509Certificate<'d>,
-    pub(super) path: &'c Path<'c>,
-    pub(super) others: &'c [X509Certificate<'d>],
+/// Whether each authority is one for this key, as far as its name says what it is for: those of AMD's name a generation.
+fn is_for(chain: &Chain<'_, '_>, vek: &Vek, checks: &mut Checks) -> bool {
+    let names = [chain.leaf].into_iter().chain(chain.issuers()).filter_map(|one| common_name(one.issuer())).collect::<Vec<_>>();
+    let generation = |name: &&str| Product::of_authority(name).is_none_or(|product| product == vek.product);
+    let for_vleks = |name: &str| name.starts_with(ASVK);
+    let sort = names.first().is_none_or(|name| Product::of_authority(name).is_none() || for_vleks(name) == (vek.kind_name() == "VLEK"));
+    let expected = format!("authorities over the {} of {}", vek.kind_name(), vek.product.as_str());
+    checks.record(&SNP_AUTHORITY, sort && names.iter().all(generation), expected, names.join(" under "))
 }
 
-impl<'c, 'd> Chain<'c, 'd> {
-    /// The certificates above the signing key's, the root's last if it came.
-    pub(super) fn issuers(&self) -> impl Iterator<Item = &'c X509Certificate<'d>> {
-        self.path.issuers.iter().filter_map(|place| self.others.get(*place))
+fn signers(chain: &Chain<'_, '_>) -> Vec<Digest> {
+    let key = |certificate: &X509Certificate<'_>| Digest::of(certificate.public_key().raw);
+    let mut keys = [chain.leaf].into_iter().chain(chain.issuers()).map(key).collect::<Vec<_>>();
+    if keys.last() != Some(&chain.path.anchor.key) {
+        keys.push(chain.path.anchor.key);
     }
-
-    /// Whether each authority is one for this key, as far as its name says what it is for: those of AMD's name a generation.
-    fn is_for(&self, vek: &Vek, checks: &mut Checks) -> bool {
-        let names = [self.signer].into_iter().chain(self.issuers()).filter_map(|one| common_name(one.issuer())).collect::<Vec<_>>();
-        let generation = |name: &&str| Product::of_authority(name).is_none_or(|product| product == vek.product);
-        let for_vleks = |name: &str| name.starts_with(ASVK);
-        let sort = names.first().is_none_or(|name| Product::of_authority(name).is_none() || for_vleks(name) == (vek.kind_name() == "VLEK"));
-        let expected = format!("authorities over the {} of {}", vek.kind_name(), vek.product.as_str());
-        checks.record(&SNP_AUTHORITY, sort && names.iter().all(generation), expected, names.join(" under "))
-    }
-
-    fn signers(&self) -> Vec<Digest> {
-        let key = |certificate: &X509Certificate<'_>| Digest::of(certificate.public_key().raw);
-        let mut keys = [self.signer].into_iter().chain(self.issuers()).map(key).collect::<Vec<_>>();
-        if keys.last() != Some(&self.path.anchor.key) {
-            keys.push(self.path.anchor.key);
-        }
-        keys
-    }
+    keys
 }
 
 /// What report and certificate both say.

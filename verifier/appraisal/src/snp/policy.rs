@@ -108,7 +108,7 @@ pub struct TcbFloor {
 /// Whom somebody distrusts. In force from the next appraisal on: nothing of an earlier one is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Distrust {
-    /// Chips: the 64 bytes of a `CHIP_ID`, on Turin the first 8.
+    /// Chips: the bytes of a `CHIP_ID`; zeros behind it, which fill it up on Turin, may be there or not.
     pub chips: Vec<Vec<u8>>,
     /// Generations.
     pub products: Vec<Product>,
@@ -219,7 +219,7 @@ fn mitigations(facts: &Facts, policy: &Policy, checks: &mut Checks) -> bool {
 fn distrust(facts: &Facts, distrust: &Distrust, checks: &mut Checks) -> bool {
     const TRUSTED: &str = "one that is on no list";
     let chip = facts.chip();
-    let named = |chip: &[u8]| distrust.chips.iter().any(|distrusted| distrusted == chip);
+    let named = |chip: &[u8]| distrust.chips.iter().any(|distrusted| unfilled(distrusted) == unfilled(chip));
     let found = chip.map_or_else(|| "a hidden chip".to_owned(), hex);
     let mut holds = checks.record(&SNP_DISTRUST_CHIP, !chip.is_some_and(named), TRUSTED, found);
     let product = facts.product();
@@ -227,4 +227,10 @@ fn distrust(facts: &Facts, distrust: &Distrust, checks: &mut Checks) -> bool {
     let signer = facts.signers().iter().find(|signer| distrust.signers.contains(signer));
     let found = signer.map_or_else(|| "no key on the list".to_owned(), ToString::to_string);
     holds & checks.record(&SNP_DISTRUST_SIGNER, signer.is_none(), "no key on the list", found)
+}
+
+/// An identifier without the zeros behind it.
+fn unfilled(chip: &[u8]) -> &[u8] {
+    let filling = chip.iter().rev().take_while(|byte| **byte == 0).count();
+    chip.get(..chip.len() - filling).unwrap_or_default()
 }

@@ -1,9 +1,9 @@
 //! Revocation lists of AMD's roots, which name authorities that no longer count (AMD 57230, certificate revocation lists).
 
-use super::authentic::{Chain, Trust};
+use super::authentic::Trust;
 use crate::check::{Checks, Rule};
 use crate::hex::encode as hex;
-use crate::x509::{Crl, Issuer};
+use crate::x509::{Chain, CurrentList};
 use podseal_protocol::Digest;
 
 /// Each list is a current one of an authority on the way to the root, the root's among them where lists are demanded.
@@ -55,53 +55,28 @@ pub(super) fn appraise(chain: &Chain<'_, '_>, trust: &Trust<'_>, checks: &mut Ch
         return Some(Vec::new());
     }
     checks.also_owing(&REVOCATION_RULES);
-    let lists = revocation.lists.iter().map(|der| verified(der, chain, trust)).collect::<Result<Vec<_>, _>>();
-    let root = chain.path.anchor.key;
+    let lists = chain.current(revocation.lists, trust.roots, trust.now);
+    let of_the_root = |lists: &Vec<CurrentList<'_>>| lists.iter().any(|list| list.authority() == chain.path.anchor.key);
     let found = match &lists {
         Err(error) => error.clone(),
-        Ok(lists) if revocation.demanded && !lists.iter().any(|list| list.authority == root) => "no list of the root".to_owned(),
+        Ok(lists) if revocation.demanded && !of_the_root(lists) => "no list of the root".to_owned(),
         Ok(lists) => format!("{} current", lists.len()),
     };
-    let current = lists.as_ref().is_ok_and(|lists| !revocation.demanded || lists.iter().any(|list| list.authority == root));
+    let current = lists.as_ref().is_ok_and(|lists| !revocation.demanded || of_the_root(lists));
     let mut holds = checks.record(&SNP_CRL, current, "current lists of authorities on the way to the root", found);
     let lists = lists.ok()?;
-    let older = lists.iter().find(|list| revocation.seen.iter().any(|seen| list.is_older(seen)));
-    let found =
-        older.map_or_else(|| "none".to_owned(), |list| list.crl.number().map_or_else(|| "a list without number".into(), |it| hex(&it)));
+    let older = lists.iter().find(|list| revocation.seen.iter().any(|seen| is_older(list, seen)));
+    let found = older.map_or_else(|| "none".to_owned(), |list| list.number().map_or_else(|| "a list without number".into(), |it| hex(&it)));
     holds &= checks.record(&SNP_CRL_NUMBER, older.is_none(), "no list older than one seen before", found);
-    let mut below = chain.signer;
-    let mut revoked = Vec::new();
-    for authority in chain.issuers().map(Some).chain([None]) {
-        let key = authority.map_or(root, |authority| Digest::of(authority.public_key().raw));
-        if lists.iter().any(|list| list.authority == key && list.crl.revokes(below)) {
-            revoked.push(below.subject().to_string());
-        }
-        below = authority.unwrap_or(below);
-    }
+    let revoked = chain.revoked(&lists).into_iter().map(|one| one.subject().to_string()).collect::<Vec<_>>();
     let found = if revoked.is_empty() { "none".to_owned() } else { revoked.join(" and ") };
     holds &= checks.record(&SNP_REVOKED, revoked.is_empty(), "none", found);
-    let numbers = lists.iter().filter_map(|list| Some(CrlNumber { authority: list.authority, number: list.crl.number()? }));
+    let numbers = lists.iter().filter_map(|list| Some(CrlNumber { authority: list.authority(), number: list.number()? }));
     holds.then(|| numbers.collect())
 }
 
-struct Verified<'l> {
-    authority: Digest,
-    crl: Crl<'l>,
-}
-
-impl Verified<'_> {
-    /// Whether `seen` is of the same authority, and later; a list without a number is earlier than any.
-    fn is_older(&self, seen: &CrlNumber) -> bool {
-        let order = |number: &[u8]| (number.len(), number.to_vec());
-        self.authority == seen.authority && self.crl.number().is_none_or(|number| order(&number) < order(&seen.number))
-    }
-}
-
-/// The list, if a certificate on the way, or the root itself, signed it and it is current.
-fn verified<'l>(der: &'l [u8], chain: &Chain<'_, '_>, trust: &Trust<'_>) -> Result<Verified<'l>, String> {
-    let crl = Crl::parse(der).map_err(|error| error.to_string())?;
-    let mut authorities = chain.issuers().map(Issuer::from).chain(chain.path.anchor.issuer());
-    let authority = authorities.find(|authority| crl.is_of(*authority)).ok_or("a list of nobody on the way to the root")?;
-    trust.roots.verify_list(&crl, authority, trust.now).map_err(|error| error.to_string())?;
-    Ok(Verified { authority: Digest::of(authority.key), crl })
+/// Whether `seen` is of the same authority, and later; a list without a number is earlier than any.
+fn is_older(list: &CurrentList<'_>, seen: &CrlNumber) -> bool {
+    let order = |number: &[u8]| (number.len(), number.to_vec());
+    list.authority() == seen.authority && list.number().is_none_or(|number| order(&number) < order(&seen.number))
 }

@@ -4,7 +4,7 @@ use super::words::Cpuid;
 use std::fmt;
 
 /// A generation, by the name of its root: what its certificates are called, and how its TCB versions are laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Product {
     /// EPYC 7003.
     Milan,
@@ -15,7 +15,7 @@ pub enum Product {
 }
 
 impl Product {
-    const ALL: [Self; 3] = [Self::Milan, Self::Genoa, Self::Turin];
+    pub(crate) const ALL: [Self; 3] = [Self::Milan, Self::Genoa, Self::Turin];
 
     /// The name in roots and certificates.
     #[must_use]
@@ -25,6 +25,12 @@ impl Product {
             Self::Genoa => "Genoa",
             Self::Turin => "Turin",
         }
+    }
+
+    /// How many bytes of `CHIP_ID` name the chip; the rest is zero. AMD 57230.
+    #[must_use]
+    pub fn chip_id_length(self) -> usize {
+        if self == Self::Turin { 8 } else { 64 }
     }
 
     /// The product of a certificate's `productName`: a stepping may follow (`Milan-B0`). AMD 57230.
@@ -77,6 +83,12 @@ impl Tcb {
             }
             (_, [bootloader, tee, _, _, _, _, snp, microcode]) => Self { fmc: None, bootloader, tee, snp, microcode },
         }
+    }
+
+    /// Each part by its name in certificates and in the parameters of AMD's service, in their order. AMD 57230, 4.1 and table 11.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, u8)> {
+        let rest = [("blSPL", self.bootloader), ("teeSPL", self.tee), ("snpSPL", self.snp), ("ucodeSPL", self.microcode)];
+        self.fmc.map(|fmc| ("fmcSPL", fmc)).into_iter().chain(rest)
     }
 
     /// Whether each part is at least as new as in `floor`; a part that `floor` lacks may be anything.

@@ -147,7 +147,7 @@ fn text(value: &[u8]) -> Option<String> {
 
 /// AMD writes the bytes bare; newer certificates have them as an OCTET STRING. The length tells.
 fn hwid(value: &[u8], product: Product) -> Option<&[u8]> {
-    let length = if product == Product::Turin { 8 } else { 64 };
+    let length = product.chip_id_length();
     match value {
         [0x04, announced, bytes @ ..] if bytes.len() == length && usize::from(*announced) == length => Some(bytes),
         bytes if bytes.len() == length => Some(bytes),

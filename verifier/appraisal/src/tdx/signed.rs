@@ -1,6 +1,6 @@
 //! JSON as Intel's provisioning certification service (PCS) signs it: an object, and a signature over its bytes as they came.
 
-use crate::calendar;
+use crate::calendar::{self, told};
 use crate::hex;
 use crate::json::{self, Text, object};
 use serde_json::value::RawValue;
@@ -106,13 +106,8 @@ impl Window {
     }
 
     /// `issueDate` and `nextUpdate`, RFC 3339.
-    pub(super) fn of_texts(issue_date: &str, next_update: &str) -> Option<Self> {
+    pub(crate) fn of_texts(issue_date: &str, next_update: &str) -> Option<Self> {
         let seconds = |text: &str| text.parse().ok().and_then(|time| calendar::to_unix(&time));
         Some(Self { from: seconds(issue_date)?, until: seconds(next_update)? })
     }
-}
-
-/// RFC 3339, for the operator.
-pub(super) fn told(seconds: u64) -> String {
-    calendar::from_unix(seconds).map_or_else(|| format!("second {seconds}"), |time| time.to_string())
 }

@@ -8,9 +8,10 @@ use super::rules::{
     AUTHORITY_REVOKED, CRL_CURRENT, CRL_NUMBER, EVALUATION_NUMBER, FMSPC, MODULE, MODULE_LEVEL, PCEID, PCK_CRL, PCK_REVOKED, QE_IDENTITY,
     QE_IDENTITY_CURRENT, QE_LEVEL, ROOT_CA_CRL, TCB_INFO_CURRENT, TCB_LEVEL,
 };
-use super::signed::{Window, told};
+use super::signed::Window;
 use super::tcb_info::TcbStatus;
 use super::td_report::TdReport;
+use crate::calendar::told;
 use crate::check::{Checks, Rule};
 use crate::claims::RootKind;
 use crate::hex::encode as hex;

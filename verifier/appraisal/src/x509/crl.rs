@@ -169,13 +169,6 @@ impl<'a> Crl<'a> {
         })
     }
 
-    /// `thisUpdate` and `nextUpdate`, seconds since 1970; `None` for a list without an end, or from before.
-    #[must_use]
-    pub fn dates(&self) -> Option<(u64, u64)> {
-        let seconds = |time: ASN1Time| u64::try_from(time.timestamp()).ok();
-        Some((seconds(self.list.last_update())?, seconds(self.list.next_update()?)?))
-    }
-
     /// `cRLNumber` (5.2.3), big-endian; a later list has a greater one.
     #[must_use]
     pub fn number(&self) -> Option<Vec<u8>> {

@@ -154,12 +154,9 @@ pub fn find_path<'r>(
     profile: &Profile,
     now: u64,
 ) -> Result<Path<'r>, PathError> {
-    let mut search = Search::new(others, anchors, profile, now)?;
-    search.check(leaf)?;
-    match leaf.basic_constraints() {
-        Ok(constraints) if constraints.as_ref().is_none_or(|constraints| !constraints.value.ca) => search.climb(leaf, &mut Vec::new()),
-        _ => Err(PathError::LeafIsIssuer),
-    }
+    let authority = leaf.basic_constraints().map_or(true, |constraints| constraints.is_some_and(|constraints| constraints.value.ca));
+    podseal_protocol::require(!authority, PathError::LeafIsIssuer)?;
+    find_any_path(leaf, others, anchors, profile, now)
 }
 
 /// As [`find_path`], from any certificate: an authority's too, and a root's own, which has to be among `others`.

@@ -3,6 +3,7 @@
 use super::rules::{QUOTE_AK_CERTIFICATE, QUOTE_AK_CREATION, QUOTE_ONE_KEY};
 use crate::hex;
 use crate::report::Settings;
+use crate::report::certificates;
 use crate::report::ek::{lacks_issuer, revocation};
 use crate::report::findings::Findings;
 use crate::report::parts::{Item, Parts};
@@ -10,7 +11,7 @@ use crate::tpm::ak::{AK_FIXED_PARENT, AK_FIXED_TPM, AK_NOT_DECRYPT, AK_RESTRICTE
 use crate::tpm::ek::{PROFILE, usages};
 use crate::tpm::signer::Signer;
 use crate::tpm::structures::{Attest, Attested, Attributes, KeyParameters, Public, Signature};
-use crate::x509::{self, EvidenceKind, PathError};
+use crate::x509::{self, Chain, EvidenceKind, PathError};
 use serde_json::json;
 use x509_parser::oid_registry::{Oid, asn1_rs::oid};
 use x509_parser::prelude::X509Certificate;
@@ -100,7 +101,7 @@ fn attributes(public: &Public<'_>, findings: &mut Findings) {
 /// The certificate of the key, if it came along with its issuers or under a root that is configured as a certificate: then the whole chain
 /// must hold, and nothing else be there. One certificate alone, whose issuer nobody knows, says nothing about this key.
 fn certificate(parts: &Parts<'_>, key: Option<&Signer>, settings: &Settings<'_>, findings: &mut Findings) -> Option<Signer> {
-    let certificates = parts.certificates();
+    let certificates = certificates::each(parts).collect::<Vec<_>>();
     let is_authority = |one: &&X509Certificate<'_>| one.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
     let leaf = certificates.iter().find(|one| !is_authority(one) && key.is_none_or(|key| one.public_key().raw == key.spki()));
     let path = leaf.map(|leaf| (leaf, settings.roots.path(EvidenceKind::Tpm, leaf, &certificates, &PROFILE, settings.now)));
@@ -129,7 +130,7 @@ fn certificate(parts: &Parts<'_>, key: Option<&Signer>, settings: &Settings<'_>,
     let holds = findings.authenticity.record(&QUOTE_AK_CERTIFICATE, path.is_ok(), wanted, found);
     let (leaf, path) = path.ok().filter(|_| holds)?;
     findings.anchor(format!("{} ({})", path.anchor.name, path.anchor.kind.as_str()));
-    revocation(parts, leaf, &path, &certificates, settings.now, findings);
+    revocation(parts, &Chain { leaf, path: &path, others: &certificates }, settings, findings);
     Some(Signer::of_spki(leaf.public_key().raw))
 }
 

@@ -122,6 +122,17 @@ fn chip_distrusted() {
 }
 
 #[test]
+fn chip_distrusted_as_written_anywhere() {
+    let (tcb, chip) = ([1, 2, 3, 4, 0, 0, 0, 80], [0x70, 1, 2, 3, 4, 5, 6, 7]);
+    let filled = [&chip[..], &[0; 56]].concat();
+    let fields: &[(usize, &[u8])] = &[(0, &[5]), (0x180, &tcb), (0x188, &[0x1a, 2, 1]), (0x1a0, &filled), (0x1f8, &[0x0b])];
+    let turin = facts(fields, &certificates_under(&vcek(&chips()[0], "Turin-B0", &chip, tcb)));
+    for (listed, failed) in [(chip.to_vec(), &["snp.distrust_chip"][..]), (filled, &["snp.distrust_chip"]), (chip[..7].to_vec(), &[])] {
+        assert_eq!(refused(&turin, &distrusting(Distrust { chips: vec![listed], ..Distrust::default() })), failed);
+    }
+}
+
+#[test]
 fn generation_distrusted() {
     let policy = distrusting(Distrust { products: vec![Product::Milan], ..Distrust::default() });
     assert_eq!(refused(&honest(), &policy), ["snp.distrust_generation"]);

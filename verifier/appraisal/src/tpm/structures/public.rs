@@ -1,5 +1,6 @@
 //! `TPMT_PUBLIC`: the public area of an object, and the name made from it.
 
+use crate::hex;
 use crate::tpm::HashAlgorithm;
 use crate::tpm::buffer::{Reader, StructureError};
 use std::fmt;
@@ -151,7 +152,7 @@ impl AsRef<[u8]> for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 
