@@ -118,6 +118,12 @@ impl BankDigest {
         }
     }
 
+    /// The value, where it is one of the SHA-256 bank.
+    #[must_use]
+    pub fn sha256(&self) -> Option<Digest> {
+        if let Self::Sha256(value) = self { Some(Digest(*value)) } else { None }
+    }
+
     /// The register after `digest`, which is one of the same bank, was extended into it (TPM 2.0 Part 1, section 17.4).
     #[must_use]
     pub fn extended(&self, digest: &Self) -> Self {

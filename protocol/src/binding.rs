@@ -1,8 +1,12 @@
 //! The binding: 32 bytes that tie one challenge, one node and its evidence to the pods that ask. The only file that computes it.
 
-use crate::{Digest, Purpose, cbor::Encoder};
+use crate::{Digest, Profile, Purpose, cbor::Encoder};
 
 const DOMAIN: &str = "podseal.binding.v1";
+const NODE_KEY_DOMAIN: &str = "podseal.node-key.v1";
+
+/// Length of the data that a TEE's report is over.
+pub const REPORT_DATA: usize = 64;
 
 /// Where the pod log stands when the evidence is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,8 @@ pub struct BindingInputs<'a> {
     pub verifier: Digest,
     /// The node.
     pub node: &'a str,
-    /// Name of the AK (TPM 2.0 Part 1, section 16), or `h(SPKI)` of a node key.
+    /// What the node is known by to its hardware: the name of its AK (TPM 2.0 Part 1, section 16), `h(SPKI)` of its node key, or the
+    /// `module_id` of its attestation documents.
     pub signer: &'a [u8],
     /// Which evidence profile.
     pub profile: &'a str,
@@ -56,4 +61,19 @@ pub fn binding(inputs: &BindingInputs<'_>, leaves: &[Digest]) -> Digest {
         .list(leaves, Encoder::digest)
         .finish();
     Digest::of(&bytes)
+}
+
+/// The data that a TEE's report is over: the binding, and which profile it is for.
+#[must_use]
+pub fn report_data(binding: &Digest, profile: Profile) -> [u8; REPORT_DATA] {
+    let mut data = [0; REPORT_DATA];
+    let both = binding.0.into_iter().chain(Digest::of(profile.as_str().as_bytes()).0);
+    data.iter_mut().zip(both).for_each(|(to, from)| *to = from);
+    data
+}
+
+/// What a node key signs of a binding.
+#[must_use]
+pub fn node_key_message(binding: &Digest) -> Vec<u8> {
+    Encoder::message(NODE_KEY_DOMAIN, 2).digest(binding).finish()
 }

@@ -1,4 +1,5 @@
-//! Enrolment: a node shows its TPM, proves that its AK lives in it (credential activation), and becomes known by name.
+//! Enrolment: a node shows what proves it, and becomes known by name. A node with a TPM alone proves in a second step that its AK lives in
+//! it (credential activation); any other sends evidence, as for a release, which proves it at once.
 
 use crate::{
     Digest, Limits, MacKey,
@@ -27,34 +28,66 @@ pub struct Join {
     pub cluster: String,
     /// UID of the node object in that cluster.
     pub node_uid: String,
-    /// Evidence profile (`tpm`).
+    /// Evidence profile: the word of a [`crate::Profile`].
     pub profile: String,
-    /// EK certificate, DER.
-    pub ek_certificate: Vec<u8>,
-    /// Certificates between it and a root, DER.
-    pub intermediates: Vec<Vec<u8>>,
-    /// TPMT_PUBLIC of the EK.
-    pub ek_public: Vec<u8>,
-    /// TPMT_PUBLIC of the AK.
-    pub ak_public: Vec<u8>,
+    /// The key that the node is to be known by: TPMT_PUBLIC of its AK, SPKI of its node key, or the `module_id` of its attestation
+    /// documents.
+    pub key: Vec<u8>,
+    /// What proves that it is the node's.
+    pub proof: Proof,
+}
+
+/// What proves a node that wants to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The TPM's endorsement key, to which a secret is sealed that only the TPM with that EK and that AK recovers.
+    Ek {
+        /// EK certificate, DER.
+        certificate: Vec<u8>,
+        /// Certificates between it and a root, DER.
+        intermediates: Vec<Vec<u8>>,
+        /// TPMT_PUBLIC of the EK.
+        public: Vec<u8>,
+    },
+    /// [`crate::evidence::Evidence`] of the profile, bound to this request's challenge for the purpose `join`, without leaves.
+    Evidence(Vec<u8>),
+}
+
+impl Proof {
+    fn encode(&self, e: Encoder) -> Encoder {
+        match self {
+            Self::Ek { certificate, intermediates, public } => {
+                e.array(3).bytes(certificate).list(intermediates, |e, certificate| e.bytes(certificate)).bytes(public)
+            }
+            Self::Evidence(evidence) => e.array(1).bytes(evidence),
+        }
+    }
+
+    fn decode(d: &mut Decoder<'_>, limits: &Limits) -> Result<Self, Malformed> {
+        if d.array_of(&[1, 3], "join.proof")? == 1 {
+            return Ok(Self::Evidence(d.bytes("join.evidence", limits.message)?.to_vec()));
+        }
+        Ok(Self::Ek {
+            certificate: d.bytes("join.ek_certificate", TPM_STRUCTURE)?.to_vec(),
+            intermediates: d.list("join.intermediates", 4, |d| d.bytes("join.intermediate", TPM_STRUCTURE).map(<[u8]>::to_vec))?,
+            public: d.bytes("join.ek_public", TPM_STRUCTURE)?.to_vec(),
+        })
+    }
 }
 
 impl Join {
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        Encoder::message(JOIN_DOMAIN, 11)
+        let e = Encoder::message(JOIN_DOMAIN, 9)
             .bytes(&self.challenge)
             .text(&self.token)
             .text(&self.node)
             .text(&self.cluster)
             .text(&self.node_uid)
             .text(&self.profile)
-            .bytes(&self.ek_certificate)
-            .list(&self.intermediates, |e, certificate| e.bytes(certificate))
-            .bytes(&self.ek_public)
-            .bytes(&self.ak_public)
-            .finish()
+            .bytes(&self.key);
+        self.proof.encode(e).finish()
     }
 
     /// Parses received bytes.
@@ -62,7 +95,7 @@ impl Join {
     /// # Errors
     /// [`Malformed`] when they are not a join request in its canonical form.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        let mut d = Decoder::message(bytes, JOIN_DOMAIN, 11, limits)?;
+        let mut d = Decoder::message(bytes, JOIN_DOMAIN, 9, limits)?;
         let join = Self {
             challenge: d.bytes("join.challenge", 4096)?.to_vec(),
             token: d.text("join.token", limits.text)?.to_owned(),
@@ -70,10 +103,8 @@ impl Join {
             cluster: d.text("join.cluster", limits.text)?.to_owned(),
             node_uid: d.text("join.node_uid", limits.text)?.to_owned(),
             profile: d.text("join.profile", limits.text)?.to_owned(),
-            ek_certificate: d.bytes("join.ek_certificate", TPM_STRUCTURE)?.to_vec(),
-            intermediates: d.list("join.intermediates", 4, |d| d.bytes("join.intermediate", TPM_STRUCTURE).map(<[u8]>::to_vec))?,
-            ek_public: d.bytes("join.ek_public", TPM_STRUCTURE)?.to_vec(),
-            ak_public: d.bytes("join.ak_public", TPM_STRUCTURE)?.to_vec(),
+            key: d.bytes("join.key", TPM_STRUCTURE)?.to_vec(),
+            proof: Proof::decode(&mut d, limits)?,
         };
         d.end("join")?;
         Ok(join)
@@ -121,20 +152,21 @@ impl JoinReply {
     }
 }
 
-/// The proof that the AK lives in the TPM of the EK.
+/// What completes a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activation {
     /// The [`Join`] that it completes, byte for byte.
     pub join: Vec<u8>,
-    /// What the TPM recovered.
-    pub secret: [u8; 32],
+    /// What the TPM recovered: the proof that the AK lives in the TPM of the EK. `None` where the request has evidence, which is proof enough.
+    pub secret: Option<[u8; 32]>,
 }
 
 impl Activation {
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        Encoder::message(ACTIVATION_DOMAIN, 3).bytes(&self.join).bytes(&self.secret).finish()
+        let e = Encoder::message(ACTIVATION_DOMAIN, 3).bytes(&self.join);
+        e.list(self.secret.as_slice(), |e, secret| e.bytes(secret)).finish()
     }
 
     /// Parses received bytes.
@@ -143,8 +175,8 @@ impl Activation {
     /// [`Malformed`] when they are not an activation in its canonical form.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
         let mut d = Decoder::message(bytes, ACTIVATION_DOMAIN, 3, limits)?;
-        let join = d.bytes("activation.join", limits.evidence_part)?.to_vec();
-        let secret = d.exact("activation.secret")?;
+        let join = d.bytes("activation.join", limits.message)?.to_vec();
+        let secret = d.list("activation.secret", 1, |d| d.exact("activation.secret"))?.pop();
         d.end("activation")?;
         Ok(Self { join, secret })
     }

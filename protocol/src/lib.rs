@@ -18,6 +18,7 @@ pub mod leaf;
 mod limits;
 pub mod pod_log;
 mod pod_set;
+mod profile;
 mod require;
 pub mod seal;
 
@@ -27,4 +28,5 @@ pub use digest::Digest;
 pub use leaf::{Leaf, SecretRequest};
 pub use limits::Limits;
 pub use pod_set::{HostNamespaces, PodContainer, PodSet};
+pub use profile::Profile;
 pub use require::require;

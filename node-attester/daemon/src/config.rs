@@ -6,12 +6,13 @@
 //! cluster = "prod-eu"                   # as in `podseal cluster add`
 //! uid = "6f1c…"                         # metadata.uid of the node object
 //! boot_id = "/proc/sys/kernel/random/boot_id"
+//! profile = "tpm"                       # what proves it: tpm, snp, tdx, azure-snp or nitro-tpm
 //!
 //! [verifier]
 //! address = "https://verifier.example:7443"
 //! id = "…"                              # 64 hexadecimal digits: SHA-256 of the root's SPKI
 //!
-//! [tpm]
+//! [tpm]                                 # of profile snp and tdx nothing of it
 //! tcti = "device:/dev/tpmrm0"           # or swtpm:host=HOST,port=PORT
 //! ak = "ecc"                            # or rsa; optional: the kind of the key that `enroll` makes
 //! ak_state = "/var/lib/podseal/ak"      # written by `enroll`, mode 0600
@@ -30,6 +31,7 @@
 //! file = "/var/lib/podseal/pod-log"
 //!
 //! [evidence]                            # optional, as is each key: where the kernel and devices have evidence
+//! key = "/var/lib/podseal/node-key"     # of profile snp and tdx: the node's own key, made by `enroll`
 //! privlevel = 0                         # VMPL of SEV-SNP reports; without it the kernel's
 //! azure_wait_ms = 3000                  # from writing report data to reading the report
 //!
@@ -63,7 +65,7 @@ use std::{
     time::Duration,
 };
 
-use podseal_protocol::{Digest, Limits};
+use podseal_protocol::{Digest, Limits, Profile};
 use podseal_wire::pinned::Timeouts;
 
 use crate::hardening::{Exceptions, User};
@@ -147,6 +149,8 @@ pub struct Node {
     pub uid: String,
     /// File with the kernel's boot id.
     pub boot_id: PathBuf,
+    /// What proves it.
+    pub profile: Profile,
 }
 
 /// The verifier.

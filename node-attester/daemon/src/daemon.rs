@@ -64,10 +64,12 @@ async fn serve(config: Config, control: UnixStream, owner: Owner) -> Result<(), 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("SIGINT"))?;
     let Config { node, verifier, runtime_socket, workload, bounds, .. } = config.clone();
 
-    match owner.ak_name().await {
+    match owner.signer().await {
         Ok(_) => {}
         // It may come back; what is wrong with the key's file does not go away.
-        Err(error @ (TpmError::Unreachable { .. } | TpmError::Command { .. })) => tracing::warn!(%error, "pods wait until the TPM answers"),
+        Err(error @ (TpmError::Unreachable { .. } | TpmError::Command { .. } | TpmError::Hardware(_))) => {
+            tracing::warn!(%error, "pods wait until the TPM answers")
+        }
         Err(error) => return Err(RunError::Tpm(error)),
     }
     if !runtime_socket.exists() {
@@ -84,6 +86,7 @@ async fn serve(config: Config, control: UnixStream, owner: Owner) -> Result<(), 
     let arrivals = Arrivals::default();
     let round = Rounds {
         node: node.name.clone(),
+        profile: node.profile,
         verifier: verifier.id,
         boot_id: node.boot_id.clone(),
         owner,

@@ -1,4 +1,4 @@
-//! Enrolment: the node shows its TPM and proves by credential activation that its AK lives there.
+//! Enrolment: the node shows what proves it. A TPM alone proves by credential activation that its AK lives there; other hardware by evidence.
 
 use std::{
     fs, io,
@@ -8,17 +8,19 @@ use std::{
 };
 
 use podseal_protocol::{
-    Limits, Purpose,
-    join::{Activation, ActivationReply, Join},
+    Digest, Limits, Profile, Purpose,
+    binding::{BindingInputs, binding},
+    evidence::{Evidence, Part},
+    join::{Activation, ActivationReply, Join, Proof},
 };
 use podseal_wire::pinned::pem_certificates;
 
 use crate::{
+    boot_id,
     client::{Client, ClientError},
-    config::Config,
+    config::{Config, Node},
     network::{Link, NetworkError},
-    owner::{Identity, Owner, OwnerConfig, PodLogFiles, TpmError},
-    round::PROFILE,
+    owner::{Collected, Identity, Owner, OwnerConfig, PodLogFiles, TpmError},
 };
 
 /// Why the node is not enrolled.
@@ -62,7 +64,8 @@ pub async fn enrol(config: &Config, token: Option<String>, control: UnixStream) 
     let intermediates = config.tpm.ek_intermediates.as_deref().map(intermediates).transpose()?.unwrap_or_default();
     let link = Link::open(control, config.verifier.timeouts, config.bounds.limits).await?;
     let client = Client::new(link.way, config.verifier.id, &config.node.name, config.bounds.limits);
-    let owner = Owner::start(owner_config(config)).map_err(EnrolError::Thread)?;
+    // No log is begun by enrolling.
+    let owner = Owner::start(OwnerConfig { pod_log: None, ..owner_config(config) }).map_err(EnrolError::Thread)?;
     let enrolled = prove(config, token, intermediates, &client, &owner).await;
     let ended = owner.end().await;
     let reply = enrolled?;
@@ -78,22 +81,50 @@ async fn prove(
     owner: &Owner,
 ) -> Result<ActivationReply, EnrolError> {
     let challenge = client.challenge(Purpose::Join).await?;
-    let Identity { ek_certificate, ek_public, ak_public } = owner.enrol().await?;
-    let join = Join {
-        challenge: challenge.bytes,
+    let request = |key, proof| Join {
+        challenge: challenge.bytes.clone(),
         token: token.unwrap_or_default(),
         node: config.node.name.clone(),
         cluster: config.node.cluster.clone(),
         node_uid: config.node.uid.clone(),
-        profile: PROFILE.to_owned(),
-        ek_certificate,
-        intermediates,
-        ek_public,
-        ak_public,
+        profile: config.node.profile.as_str().to_owned(),
+        key,
+        proof,
     };
-    let credential = client.join(&join).await?;
-    let secret = owner.activate(credential.credential, credential.encrypted_secret).await?;
-    Ok(client.activate(&Activation { join: join.encode(), secret }).await?)
+    if config.node.profile == Profile::Tpm {
+        let Identity { ek_certificate, ek_public, ak_public } = owner.enrol().await?;
+        let join = request(ak_public, Proof::Ek { certificate: ek_certificate, intermediates, public: ek_public });
+        let credential = client.join(&join).await?;
+        let secret = owner.activate(credential.credential, credential.encrypted_secret).await?;
+        return Ok(client.activate(&Activation { join: join.encode(), secret: Some(secret) }).await?);
+    }
+    let key = owner.key().await?;
+    let evidence = evidence(config, challenge.digest, owner).await?;
+    Ok(client.activate(&Activation { join: request(key, Proof::Evidence(evidence)).encode(), secret: None }).await?)
+}
+
+/// Evidence for the purpose of joining: what the hardware says of this machine, without what booted.
+async fn evidence(config: &Config, challenge: Digest, owner: &Owner) -> Result<Vec<u8>, EnrolError> {
+    let Node { name, profile, boot_id: path, .. } = config.node.clone();
+    let boot_id = boot_id::read(&path, &config.bounds.limits).map_err(|problem| EnrolError::File { path, problem })?;
+    let (signer, verifier) = (owner.signer().await?, config.verifier.id);
+    let (node, boot) = (name.clone(), boot_id.clone());
+    let collected = owner.collect(0, move |pod_log| {
+        let inputs = BindingInputs {
+            challenge,
+            purpose: Purpose::Join,
+            verifier,
+            node: &node,
+            signer: &signer,
+            profile: profile.as_str(),
+            boot_id: &boot,
+            pod_log,
+        };
+        binding(&inputs, &[])
+    });
+    let Collected { pod_log, parts } = collected.await?;
+    let parts = parts.into_iter().filter(|part| !matches!(part, Part::BootLog(_))).collect();
+    Ok(Evidence { node: name, profile: profile.as_str().to_owned(), boot_id, pod_log, parts }.encode())
 }
 
 /// What the TPM's owner works with.
@@ -104,7 +135,10 @@ pub fn owner_config(config: &Config) -> OwnerConfig {
     let (boot_id, exceptions) = (config.node.boot_id.clone(), config.exceptions.clone());
     let pod_log = config.pod_log.clone().map(|file| PodLogFiles { file, boot_id, exceptions });
     let (tcti, ak, ak_state, event_log, pcrs) = (tpm.tcti, tpm.ak, tpm.ak_state, tpm.event_log, tpm.pcrs);
-    OwnerConfig { tcti, ak, ak_state, event_log, pcrs, limits, deadline, pod_log }
+    let (profile, evidence) = (config.node.profile, config.evidence.clone());
+    // The first evidence of a boot waits for Azure's paravisor.
+    let deadline = if profile == Profile::AzureSnp { deadline + evidence.azure_wait * 5 } else { deadline };
+    OwnerConfig { profile, evidence, tcti, ak, ak_state, event_log, pcrs, limits, deadline, pod_log }
 }
 
 /// Reads a join token from a file, or from stdin where that is `-`.

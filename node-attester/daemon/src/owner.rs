@@ -7,6 +7,9 @@
 mod ak;
 mod ak_state;
 mod job;
+mod key_file;
+mod machine;
+mod node_key;
 mod pod_log;
 pub(crate) mod quote;
 mod tpm;
@@ -15,7 +18,7 @@ mod wedge;
 use std::{io, path::PathBuf, time::Duration};
 
 use podseal_protocol::{
-    BankDigest, Digest, Limits,
+    BankDigest, Digest, Limits, Profile,
     binding::PodLogHead,
     evidence::Part,
     pod_log::{Event, Register},
@@ -27,7 +30,8 @@ use tss_esapi::{
 };
 
 use crate::{
-    config::{AkKind, Tcti},
+    collect::CollectError,
+    config::{AkKind, Evidence, Tcti},
     hardening::Exceptions,
     pod_log::{PodLogError, Table},
 };
@@ -150,6 +154,12 @@ pub enum TpmError {
         /// How long it was waited for.
         after: Duration,
     },
+    /// Hardware other than a TPM gave no evidence.
+    #[error(transparent)]
+    Hardware(#[from] CollectError),
+    /// The machine has no randomness.
+    #[error("randomness: the cryptographic library has none: see `dmesg`")]
+    Randomness,
     /// The pod log is not to be had, or does not agree with its register.
     #[error(transparent)]
     PodLog(#[from] PodLogError),
@@ -217,6 +227,10 @@ pub trait Collector: Send {
 /// What the owner works with.
 #[derive(Debug, Clone)]
 pub struct OwnerConfig {
+    /// What proves this node.
+    pub profile: Profile,
+    /// Where hardware other than a TPM is asked.
+    pub evidence: Evidence,
     /// How to reach the TPM.
     pub tcti: Tcti,
     /// Which kind of AK there is to be, where the configuration says so.
@@ -296,12 +310,28 @@ impl Owner {
         Ok(Self { jobs, tcti, deadline })
     }
 
-    /// The AK's name (TPM 2.0 Part 1, section 16), loading it where it was not.
+    /// What bindings have of the node's key: of an AK its name (TPM 2.0 Part 1, section 16), loading it where it was not.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn ak_name(&self) -> Result<Vec<u8>, TpmError> {
-        self.ask(self.deadline, Job::AkName).await
+    pub async fn signer(&self) -> Result<Vec<u8>, TpmError> {
+        self.ask(self.deadline, Job::Signer).await
+    }
+
+    /// The key that the node is to be known by, made where there is none: TPMT_PUBLIC of an AK, SPKI of a node key, or the instance's name.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn key(&self) -> Result<Vec<u8>, TpmError> {
+        self.ask(ENROLMENT, Job::Key).await
+    }
+
+    /// Lets the next evidence prove this boot anew, where that is done once.
+    ///
+    /// # Errors
+    /// [`TpmError::Ended`], [`TpmError::Late`].
+    pub async fn prove_anew(&self) -> Result<(), TpmError> {
+        self.ask(self.deadline, Job::ProveAnew).await
     }
 
     /// The TPM's identity; makes the AK and its file where there is none. A key that is there is kept.

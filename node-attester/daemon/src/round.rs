@@ -12,7 +12,7 @@ mod resend;
 use std::{path::PathBuf, sync::Arc};
 
 use podseal_protocol::{
-    Digest, Limits, Purpose,
+    Digest, Limits, Profile, Purpose,
     binding::{BindingInputs, binding},
     evidence::Evidence,
     exchange::{Exchange, ExchangeReply, Outcome},
@@ -31,10 +31,7 @@ use attest::Schedule;
 use batch::Batches;
 pub use resend::Replayed;
 pub(crate) use resend::is_late;
-use resend::{Since, asks_for_all, came_late};
-
-/// The evidence profile that this attester collects: a TPM 2.0 quote and the boot log.
-pub const PROFILE: &str = "tpm";
+use resend::{Since, asks_for_all, asks_for_proof, came_late};
 
 /// Why a leaf has no outcome.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +96,8 @@ pub struct Waiting {
 pub struct Rounds {
     /// This node's registered name.
     pub node: String,
+    /// What proves it.
+    pub profile: Profile,
     /// Identity of the verifier.
     pub verifier: Digest,
     /// File with the kernel's boot id.
@@ -151,10 +150,10 @@ impl Rounds {
     async fn quote(&self, batch: &[Waiting]) -> Result<Quoted, RoundError> {
         let challenge = self.challenges.take().await.map_err(RoundError::Challenge)?;
         let boot_id = self.boot_id()?;
-        let signer = self.owner.ak_name().await.map_err(RoundError::Collect)?;
+        let signer = self.owner.signer().await.map_err(RoundError::Collect)?;
         let leaves: Vec<Vec<u8>> = batch.iter().map(|waiting| waiting.leaf.clone()).collect();
         let digests: Vec<Digest> = leaves.iter().map(|leaf| Digest::of(leaf)).collect();
-        let (node, boot, verifier) = (self.node.clone(), boot_id.clone(), self.verifier);
+        let (node, boot, verifier, profile) = (self.node.clone(), boot_id.clone(), self.verifier, self.profile.as_str());
         let from = self.replayed.since();
         let collected = self.owner.collect(from.number, move |pod_log| {
             let inputs = BindingInputs {
@@ -163,7 +162,7 @@ impl Rounds {
                 verifier,
                 node: &node,
                 signer: &signer,
-                profile: PROFILE,
+                profile,
                 boot_id: &boot,
                 pod_log,
             };
@@ -171,7 +170,7 @@ impl Rounds {
         });
         let Collected { pod_log, parts } = collected.await.map_err(RoundError::Collect)?;
         self.replayed.sending(from, &parts, pod_log.length);
-        let evidence = Evidence { node: self.node.clone(), profile: PROFILE.to_owned(), boot_id, pod_log, parts };
+        let evidence = Evidence { node: self.node.clone(), profile: profile.to_owned(), boot_id, pod_log, parts };
         let attachments = batch.iter().flat_map(|waiting| waiting.attachments.iter().cloned()).collect();
         Ok(Quoted { exchange: Exchange::new(challenge.bytes, evidence.encode(), leaves, attachments), from })
     }
@@ -212,6 +211,9 @@ impl Rounds {
         }
         if reply.outcomes.iter().any(|(_, outcome)| asks_for_all(outcome)) {
             self.replayed.forget();
+        }
+        if reply.outcomes.iter().any(|(_, outcome)| asks_for_proof(outcome)) {
+            self.owner.prove_anew().await.map_err(RoundError::Collect)?;
         }
         Ok(reply)
     }

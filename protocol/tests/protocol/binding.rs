@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use podseal_protocol::{
-    Digest, Purpose,
-    binding::{BindingInputs, PodLogHead, binding},
+    Digest, Profile, Purpose,
+    binding::{BindingInputs, PodLogHead, binding, report_data},
 };
 
 use crate::fixtures::ak_name;
@@ -43,4 +43,13 @@ fn leaf_of_other_batch() {
     all.extend([&[][..], &[a], &[b], &[b, a], &[a, a], &[a, b, b]].map(|leaves| binding(&base, leaves)));
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     assert_eq!(binding(&base, &[a, b]), all[0]);
+}
+
+#[test]
+fn report_data_says_for_which_profile() {
+    let binding = Digest::of(b"binding");
+    let all: BTreeSet<[u8; 64]> = Profile::ALL.into_iter().map(|profile| report_data(&binding, profile)).collect();
+    assert_eq!(all.len(), Profile::ALL.len());
+    let snp = report_data(&binding, Profile::Snp);
+    assert_eq!((&snp[..32], &snp[32..]), (binding.as_ref(), Digest::of(b"snp").as_ref()));
 }

@@ -121,7 +121,11 @@ fn make() -> Vec<Codec> {
         codec("podseal.challenge.v1", challenge, vec![f::challenge().issue(&f::mac_key())]),
         codec("podseal.leaf.v1", again!(Leaf), vec![f::leaf().encode()]),
         codec("podseal.podset.v1", again!(PodSet), vec![f::pod_set().encode()]),
-        codec("podseal.evidence.v1", again!(Evidence), vec![f::evidence().encode(), f::evidence_with_pod_log().encode()]),
+        codec(
+            "podseal.evidence.v1",
+            again!(Evidence),
+            vec![f::evidence().encode(), f::evidence_with_pod_log().encode(), f::hardware_evidence().encode()],
+        ),
         codec("podseal.pod-event.v1", pod_event, f::events().into_iter().map(event).collect()),
         codec("podseal.exchange.v1", again!(Exchange), vec![f::exchange().encode()]),
         codec("podseal.exchange-reply.v1", again!(ExchangeReply), vec![f::exchange_reply().encode()]),
@@ -132,9 +136,9 @@ fn make() -> Vec<Codec> {
         codec("podseal.secrets.v1", secrets, vec![unpad(&encode_secrets(&f::files())).to_vec()]),
         codec("podseal.workload-request.v1", again!(WorkloadRequest), vec![f::workload_request().encode()]),
         codec("podseal.workload-reply.v1", again!(WorkloadReply), vec![f::delivered().encode(), f::refused().encode()]),
-        codec("podseal.join.v1", again!(Join), vec![f::join().encode()]),
+        codec("podseal.join.v1", again!(Join), vec![f::join().encode(), f::join_by_evidence().encode()]),
         codec("podseal.join-reply.v1", again!(JoinReply), vec![f::join_reply().encode()]),
-        codec("podseal.activation.v1", again!(Activation), vec![f::activation().encode()]),
+        codec("podseal.activation.v1", again!(Activation), vec![f::activation().encode(), f::activation_by_evidence().encode()]),
         codec("podseal.activation-reply.v1", again!(ActivationReply), vec![f::activation_reply().encode()]),
     ]
 }

@@ -16,8 +16,9 @@ use crate::{
 };
 
 /// Domains of bytes that are only ever hashed, MACed or given to HPKE, never parsed.
-const NEVER_PARSED: [&str; 6] = [
+const NEVER_PARSED: [&str; 7] = [
     "podseal.binding.v1",
+    "podseal.node-key.v1",
     "podseal.seal-info.v1",
     "podseal.import-info.v1",
     "podseal.seal-aad.v1",

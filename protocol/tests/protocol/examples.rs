@@ -83,7 +83,7 @@ fn answers() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("workload-reply, delivered", "", f::delivered().encode()),
         ("workload-reply, refused", "", f::refused().encode()),
         ("join", "", f::join().encode()),
-        ("Activation secret", "For that join, under the MAC key above.", f::activation().secret.to_vec()),
+        ("Activation secret", "For that join, under the MAC key above.", f::activation().secret.unwrap().to_vec()),
         ("join-reply", "", f::join_reply().encode()),
         ("activation", "", f::activation().encode()),
         ("activation-reply", "", f::activation_reply().encode()),

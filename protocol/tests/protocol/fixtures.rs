@@ -7,7 +7,7 @@ use podseal_protocol::{
     evidence::{Evidence, Part},
     exchange::{Exchange, ExchangeReply, Outcome},
     frame::{WorkloadReply, WorkloadRequest},
-    join::{Activation, ActivationReply, Join, JoinReply, activation_secret},
+    join::{Activation, ActivationReply, Join, JoinReply, Proof, activation_secret},
     key::{KeyStatement, KeyUse, PublicKey, SecretKey},
     pod_log::{Event, REGISTER, Record, Register, Standing, Started},
     seal::{SecretFile, delivery_info, encode_secrets, seal},
@@ -98,6 +98,22 @@ pub(crate) fn leaf() -> Leaf {
         token: Digest::of(&token()),
         secrets: requests(),
         sequence: 1,
+    }
+}
+
+/// Every part that hardware other than a TPM brings; no profile has all of them.
+pub(crate) fn hardware_evidence() -> Evidence {
+    Evidence {
+        profile: "snp".to_owned(),
+        parts: vec![
+            Part::SnpReport { report: b"ATTESTATION_REPORT".to_vec(), certificates: b"table".to_vec() },
+            Part::TdQuote(b"quote".to_vec()),
+            Part::NitroDocument(b"COSE_Sign1".to_vec()),
+            Part::HclReport(b"HCLA".to_vec()),
+            Part::AkCertification { attest: b"TPMS_ATTEST".to_vec(), signature: b"TPMT_SIGNATURE".to_vec() },
+            Part::NodeKey([7; 64]),
+        ],
+        ..evidence()
     }
 }
 
@@ -320,11 +336,18 @@ pub(crate) fn join() -> Join {
         cluster: "prod".to_owned(),
         node_uid: "0a1b2c3d-4e5f-4071-8293-a4b5c6d7e8f9".to_owned(),
         profile: "tpm".to_owned(),
-        ek_certificate: b"EK certificate".to_vec(),
-        intermediates: vec![b"issuer".to_vec()],
-        ek_public: b"TPMT_PUBLIC of the EK".to_vec(),
-        ak_public: b"TPMT_PUBLIC of the AK".to_vec(),
+        key: b"TPMT_PUBLIC of the AK".to_vec(),
+        proof: Proof::Ek {
+            certificate: b"EK certificate".to_vec(),
+            intermediates: vec![b"issuer".to_vec()],
+            public: b"TPMT_PUBLIC of the EK".to_vec(),
+        },
     }
+}
+
+/// One of a node whose evidence proves it at once.
+pub(crate) fn join_by_evidence() -> Join {
+    Join { profile: "snp".to_owned(), key: b"SPKI".to_vec(), proof: Proof::Evidence(hardware_evidence().encode()), ..join() }
 }
 
 pub(crate) fn join_reply() -> JoinReply {
@@ -333,7 +356,11 @@ pub(crate) fn join_reply() -> JoinReply {
 
 pub(crate) fn activation() -> Activation {
     let join = join().encode();
-    Activation { secret: activation_secret(&mac_key(), &join), join }
+    Activation { secret: Some(activation_secret(&mac_key(), &join)), join }
+}
+
+pub(crate) fn activation_by_evidence() -> Activation {
+    Activation { join: join_by_evidence().encode(), secret: None }
 }
 
 pub(crate) fn activation_reply() -> ActivationReply {

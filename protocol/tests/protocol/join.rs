@@ -13,10 +13,10 @@ fn ak_of_other_ek_learns_no_secret_of_another_join() {
     let bytes = join().encode();
     let secret = activation_secret(&mac_key(), &bytes);
     assert!(is_activation_secret(&mac_key(), &bytes, &secret));
-    assert_eq!(activation().secret, secret);
+    assert_eq!(activation().secret, Some(secret));
 
     let mut other = join();
-    other.ak_public.push(0);
+    other.key.push(0);
     assert!(!is_activation_secret(&mac_key(), &other.encode(), &secret));
     assert!(!is_activation_secret(&MacKey::new(Zeroizing::new([9; 32])), &bytes, &secret));
     for position in 0..secret.len() {

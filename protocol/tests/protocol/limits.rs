@@ -7,7 +7,7 @@ use podseal_protocol::{
     evidence::{Evidence, Part},
     exchange::{Exchange, ExchangeReply, Outcome},
     frame::{self, WorkloadReply, WorkloadRequest},
-    join::{Activation, ActivationReply, Join, JoinReply},
+    join::{ActivationReply, Join, JoinReply, Proof},
     pod_log::{Event, Record, Records, Register, Started},
     seal::SecretFile,
 };
@@ -169,6 +169,15 @@ fn oversized_every_field_of_the_evidence() {
     bound(domain, "quote.pcrs", 24, |count| quote(0, 0, count));
     bound(domain, "boot_log", NARROW.evidence_part, |length| parts(vec![Part::BootLog(vec![7; length])]));
     bound(domain, "pod_log.records", NARROW.pod_log, |length| parts(vec![Part::PodLog { from: 0, records: vec![7; length] }]));
+    let report = |report, certificates| parts(vec![Part::SnpReport { report: vec![7; report], certificates: vec![7; certificates] }]);
+    bound(domain, "snp.report", 64 << 10, |length| report(length, 0));
+    bound(domain, "snp.certificates", 64 << 10, |length| report(0, length));
+    bound(domain, "td.quote", 64 << 10, |length| parts(vec![Part::TdQuote(vec![7; length])]));
+    bound(domain, "nitro.document", 64 << 10, |length| parts(vec![Part::NitroDocument(vec![7; length])]));
+    bound(domain, "hcl.report", 64 << 10, |length| parts(vec![Part::HclReport(vec![7; length])]));
+    let certified = |attest, signature| parts(vec![Part::AkCertification { attest: vec![7; attest], signature: vec![7; signature] }]);
+    bound(domain, "certification.attest", 4096, |length| certified(length, 0));
+    bound(domain, "certification.signature", 4096, |length| certified(0, length));
     let evidence = f::evidence().encode();
     let tight = Limits { evidence_parts: 1, ..f::LIMITS };
     let found = Evidence::decode(&evidence, &tight).map_err(|m| (m.item, m.problem));
@@ -321,27 +330,22 @@ fn oversized_every_field_of_the_enrolment() {
             ("join.profile", |m| &mut m.profile),
         ],
     );
-    byte_strings(
-        domain,
-        f::join,
-        Join::encode,
-        &[
-            ("join.challenge", 4096, |m| &mut m.challenge),
-            ("join.ek_certificate", 8192, |m| &mut m.ek_certificate),
-            ("join.intermediate", 8192, |m| &mut m.intermediates[0]),
-            ("join.ek_public", 8192, |m| &mut m.ek_public),
-            ("join.ak_public", 8192, |m| &mut m.ak_public),
-        ],
-    );
-    bound(domain, "join.intermediates", 4, |count| Join { intermediates: vec![vec![]; count], ..f::join() }.encode());
+    byte_strings(domain, f::join, Join::encode, &[("join.challenge", 4096, |m| &mut m.challenge), ("join.key", 8192, |m| &mut m.key)]);
+    let proof = |proof| Join { proof, ..f::join() }.encode();
+    let ek = |certificate: usize, intermediates: &[usize], public: usize| {
+        let intermediates = intermediates.iter().map(|length| vec![7; *length]).collect();
+        proof(Proof::Ek { certificate: vec![7; certificate], intermediates, public: vec![7; public] })
+    };
+    bound(domain, "join.ek_certificate", 8192, |length| ek(length, &[], 0));
+    bound(domain, "join.intermediate", 8192, |length| ek(0, &[length], 0));
+    bound(domain, "join.intermediates", 4, |count| ek(0, &vec![0; count], 0));
+    bound(domain, "join.ek_public", 8192, |length| ek(0, &[], length));
     byte_strings(
         "podseal.join-reply.v1",
         f::join_reply,
         JoinReply::encode,
         &[("join-reply.credential", 8192, |m| &mut m.credential), ("join-reply.encrypted_secret", 8192, |m| &mut m.encrypted_secret)],
     );
-    let activation: fn(&mut Activation) -> &mut Vec<u8> = |m| &mut m.join;
-    byte_strings("podseal.activation.v1", f::activation, Activation::encode, &[("activation.join", NARROW.evidence_part, activation)]);
     let audit_id: fn(&mut ActivationReply) -> &mut String = |m| &mut m.audit_id;
     let domain = "podseal.activation-reply.v1";
     texts(domain, f::activation_reply, ActivationReply::encode, &[("activation-reply.audit_id", audit_id)]);

@@ -8,7 +8,7 @@ use podseal_protocol::{
     evidence::{Evidence, Part},
     exchange::{Exchange, ExchangeReply, Outcome},
     frame::{WorkloadReply, WorkloadRequest},
-    join::{Activation, ActivationReply, Join, JoinReply},
+    join::{Activation, ActivationReply, Join, JoinReply, Proof},
     key::PublicKey,
     seal::{SecretFile, decode_secrets, encode_secrets},
 };
@@ -96,8 +96,19 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         signature,
         pcrs: pcrs.into_iter().collect(),
     });
-    let parts = (prop::option::of(quote), prop::option::of(bytes().prop_map(Part::BootLog)));
-    let parts = parts.prop_map(|(quote, log)| quote.into_iter().chain(log).collect());
+    let report = (bytes(), bytes()).prop_map(|(report, certificates)| Part::SnpReport { report, certificates });
+    let certification = (bytes(), bytes()).prop_map(|(attest, signature)| Part::AkCertification { attest, signature });
+    let parts = (
+        prop::option::of(quote),
+        prop::option::of(bytes().prop_map(Part::BootLog)),
+        prop::option::of(report),
+        prop::option::of(bytes().prop_map(Part::TdQuote)),
+        prop::option::of(bytes().prop_map(Part::NitroDocument)),
+        prop::option::of(bytes().prop_map(Part::HclReport)),
+        prop::option::of(certification),
+        prop::option::of(prop::array::uniform32(any::<u8>()).prop_map(|half| Part::NodeKey([half, half].concat().try_into().unwrap()))),
+    );
+    let parts = parts.prop_map(|(a, b, c, d, e, f, g, h)| [a, b, c, d, e, f, g, h].into_iter().flatten().collect());
     (text(), text(), text(), any::<u64>(), digest(), parts).prop_map(|(node, profile, boot_id, length, head, parts)| Evidence {
         node,
         profile,
@@ -170,8 +181,9 @@ fn workload_reply() -> impl Strategy<Value = WorkloadReply> {
 fn join() -> impl Strategy<Value = Join> {
     (prop::array::uniform5(text()), prop::array::uniform4(bytes()), vec(bytes(), 0..4)).prop_map(|(texts, blobs, intermediates)| {
         let [token, node, cluster, node_uid, profile] = texts;
-        let [challenge, ek_certificate, ek_public, ak_public] = blobs;
-        Join { challenge, token, node, cluster, node_uid, profile, ek_certificate, intermediates, ek_public, ak_public }
+        let [challenge, certificate, public, key] = blobs;
+        let proof = if intermediates.is_empty() { Proof::Evidence(public) } else { Proof::Ek { certificate, intermediates, public } };
+        Join { challenge, token, node, cluster, node_uid, profile, key, proof }
     })
 }
 
@@ -213,7 +225,7 @@ round_trips! {
     round_trip_join: join() => Join;
     round_trip_join_reply: (bytes(), bytes())
         .prop_map(|(credential, encrypted_secret)| JoinReply { credential, encrypted_secret }) => JoinReply;
-    round_trip_activation: (bytes(), any::<[u8; 32]>()).prop_map(|(join, secret)| Activation { join, secret }) => Activation;
+    round_trip_activation: (bytes(), any::<Option<[u8; 32]>>()).prop_map(|(join, secret)| Activation { join, secret }) => Activation;
     round_trip_activation_reply: (any::<bool>(), text())
         .prop_map(|(approved, audit_id)| ActivationReply { approved, audit_id }) => ActivationReply;
 }

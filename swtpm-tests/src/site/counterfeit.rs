@@ -239,7 +239,7 @@ impl Counterfeit {
     /// The name of the machine's AK. The owner that tells it is the one that an honest quote takes: of two, one after the other, the first may flush
     /// what the second has just loaded.
     pub fn signer(&self) -> Result<Vec<u8>, BenchError> {
-        self.with_owner(&self.registers(), |owner| runtime().map(|runtime| runtime.block_on(owner.ak_name())))
+        self.with_owner(&self.registers(), |owner| runtime().map(|runtime| runtime.block_on(owner.signer())))
     }
 
     /// Sends an exchange: one answer a leaf, in their order.

@@ -52,9 +52,9 @@ fn ak_self_made(fixtures: &Fixtures) -> Outcome {
     // TPMT_PUBLIC of an ECC key ends with its point, each coordinate behind its length: everything else stays as a TPM says it.
     let point = [&[0, 32], x, &[0, 32], y].concat();
     let mut self_made = request.clone();
-    let at = self_made.ak_public.len() - point.len();
-    assert_eq!(self_made.ak_public[at..at + 2], [0, 32]);
-    self_made.ak_public.splice(at.., point);
+    let at = self_made.key.len() - point.len();
+    assert_eq!(self_made.key[at..at + 2], [0, 32]);
+    self_made.key.splice(at.., point);
 
     let credential = machine.join(&self_made)?;
     assert!(machine.open(credential).is_err(), "the TPM activated a key that it does not have");
@@ -66,7 +66,7 @@ fn ak_of_other_ek(fixtures: &Fixtures) -> Outcome {
     let site = fixtures.site()?;
     let (one, request) = joining(site, "two-tpms-1")?;
     let (other, _) = joining(site, "two-tpms-2")?;
-    let mixed = Join { ak_public: other.identity().ak_public.clone(), ..request.clone() };
+    let mixed = Join { key: other.identity().ak_public.clone(), ..request.clone() };
     // The credential is for the one's EK and the other's AK: neither TPM has both.
     assert!(one.open(one.join(&mixed)?).is_err(), "the EK's TPM activated for an AK that it does not have");
     assert!(other.open(other.join(&mixed)?).is_err(), "the AK's TPM opened what was encrypted to another EK");
@@ -81,8 +81,8 @@ fn ek_root_unknown(fixtures: &Fixtures) -> Outcome {
     let elsewhere = fixtures.own_site("elsewhere")?;
     let (foreign, at_home) = joining(&elsewhere, "foreign")?;
     let (machine, request) = joining(site, "foreign")?;
-    let Join { ek_certificate, intermediates, ek_public, ak_public, .. } = at_home.clone();
-    let shown = Join { ek_certificate, intermediates, ek_public, ak_public, ..request.clone() };
+    let Join { key, proof, .. } = at_home.clone();
+    let shown = Join { key, proof, ..request.clone() };
     let (name, obstacles) = reason(site, machine.join(&shown))?;
     assert_eq!((name.as_str(), obstacles.contains(&"ek.chain".to_owned())), ("ek.chain", true), "{obstacles:?}");
     // Each is at home where its maker is known.

@@ -3,7 +3,7 @@
 //! Infallible: whatever is wrong is a [`Check`]. Node checks are shared by the batch, leaf checks are each leaf's own.
 
 use podseal_protocol::{
-    Bank, Digest, Leaf, Limits, Purpose,
+    Digest, Leaf, Limits, Profile, Purpose,
     binding::{BindingInputs, PodLogHead, binding},
     evidence::Part,
     key::PublicKey,
@@ -13,47 +13,35 @@ use crate::{
     batch::{Unverified, UnverifiedLeaf},
     challenge::{ChallengeExpectations, appraise_challenge},
     check::{Check, Checks, Rule, Verdict, first_obstacle, worst},
-    claims::{Agent, Claim, Memory, NodeClaims, WorkloadClaims},
+    claims::{Agent, Claim, NodeClaims, WorkloadClaims},
     continuity::{self, Collected, NodeState, appraise_continuity},
     eventlog::{self, LogError, ReplayedLog, appraise_log},
-    layout::Layout,
+    machine::{self, Gathered, Hardware, Machine, NodeKey, Question},
     pod_log::{self, Before, Judged, PodLogState, Presented},
     records::{ClusterRecord, NodeRecord},
     reference::{MeasuredBoot, Reference, appraise_boot},
     rules,
     token::{ClusterKeys, JwksError, TokenExpectations, appraise_token},
-    tpm::{
-        PcrSet, PcrValues,
-        ak::{self, AkPublic, appraise_ak},
-        quote::{self, QuoteEvidence, QuoteFacts, appraise_quote},
-    },
     workload::{MountSources, PathNotPlain, WorkloadAttachments, WorkloadExpectations, appraise_workload},
 };
-
-/// The one evidence profile there is: a TPM 2.0 quote and the boot log.
-pub const PROFILE_TPM: &str = "tpm";
-
-/// Registers that the profile quotes: firmware, boot loader, kernel. With a pod log also its register.
-pub const QUOTED_REGISTERS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
-/// What these registers are for, and the bank that they are quoted of.
-const LAYOUT: Layout = Layout::Tpm;
-const QUOTED_BANK: Bank = Bank::Sha256;
 
 /// A registered node, ready to verify with: made once, kept while the registration stands.
 #[derive(Debug)]
 pub struct Registration {
     record: NodeRecord,
-    ak_checks: Checks,
-    ak: Option<AkPublic>,
+    key_checks: Checks,
+    profile: Option<Profile>,
+    key: Option<NodeKey>,
 }
 
 impl Registration {
-    /// Prepares a record; its AK is held to every rule again, whatever enrolment said.
+    /// Prepares a record; its key is held to every rule again, whatever enrolment said.
     #[must_use]
     pub fn new(record: NodeRecord) -> Self {
-        let mut ak_checks = Checks::owing(&ak::RULES);
-        let ak = appraise_ak(&record.ak_public, &mut ak_checks);
-        Self { record, ak_checks, ak }
+        let mut key_checks = Checks::owing(&[]);
+        let profile = Profile::parse(&record.profile);
+        let key = profile.and_then(|profile| NodeKey::appraise(profile, &record.key, &mut key_checks));
+        Self { record, key_checks, profile, key }
     }
 
     /// The record.
@@ -112,12 +100,16 @@ pub struct Context<'a> {
     pub challenge_issued: bool,
     /// Registration of the node that the evidence names.
     pub registration: Option<&'a Registration>,
-    /// Where that node's TPM stood when its evidence was appraised last.
+    /// Where that node stood when its evidence was appraised last.
     pub state: Option<&'a NodeState>,
     /// The registered node's cluster.
     pub cluster: Option<&'a Cluster>,
     /// Reference values in force.
     pub references: &'a [Reference],
+    /// Whose hardware counts, and what is good enough.
+    pub hardware: &'a Hardware,
+    /// What makers say of the hardware that the evidence is of.
+    pub endorsements: &'a Gathered,
     /// The boot log of the batch, if the caller kept its replay: one that is of another log is left aside.
     pub replayed: Option<&'a ReplayedLog>,
     /// What the node's pod log came to before, if the caller kept it ([`Appraisal::take_pod_log`]).
@@ -129,6 +121,7 @@ pub struct Context<'a> {
 /// The outcome for the whole batch. Made only by [`appraise`].
 #[derive(Debug)]
 pub struct Appraisal {
+    profile: Option<Profile>,
     node: Vec<Check>,
     claims: Option<NodeClaims>,
     binding: Digest,
@@ -226,8 +219,7 @@ impl Appraisal {
     /// Whether the batch comes from a registered node and was made for this challenge: only then does a refusal go into the log.
     #[must_use]
     pub fn attributable(&self) -> bool {
-        let passed = |rule: &'static Rule| self.node.iter().any(|c| std::ptr::eq(c.rule, rule) && c.verdict == Verdict::Pass);
-        rules::ATTRIBUTION.iter().all(|rule| passed(rule))
+        machine::attributable(self.profile, &self.node)
     }
 }
 
@@ -275,32 +267,41 @@ pub fn appraise(batch: &Unverified, context: &Context<'_>) -> Appraisal {
         issued: context.challenge_issued,
     };
     appraise_challenge(&batch.challenge, &expected, &mut checks);
-    let registration = registered(batch, context, &mut checks);
-    let signer = registration.and_then(|r| r.ak.as_ref()).map_or(&[][..], |ak| ak.name().as_ref());
+    let registered = registered(batch, context, &mut checks);
+    let signer = registered.map_or(&[][..], |(_, _, key)| key.signer());
     let digests: Vec<Digest> = batch.leaf_digests().collect();
     let binding = binding(&inputs(batch, context, signer), &digests);
-    let replayed = boot_log(batch).filter(|bytes| !context.replayed.is_some_and(|kept| kept.is_of(bytes, QUOTED_BANK, LAYOUT)));
-    let replayed = replayed.map(|bytes| ReplayedLog::replay(bytes, QUOTED_BANK, LAYOUT, &context.limits));
-    let log = replayed.as_ref().map(Result::as_ref).or(context.replayed.map(Ok)).filter(|_| boot_log(batch).is_some());
+    let profile = registered.map(|(_, profile, _)| profile);
     let presented = Presented::of(&batch.evidence);
     if presented.is_some() {
         checks.also_owing(&pod_log::rules::RULES);
     }
-    let quoted = registration.and_then(|r| quoted(batch, r, &binding, presented.is_some(), &mut checks));
-    let went = quoted.as_ref().and_then(|quote| {
-        let challenged = batch.challenge.fields().issued;
-        let collected = Collected { quote, pod_log: batch.evidence.pod_log, challenged, now: context.now };
-        appraise_continuity(context.state, &collected, &mut checks)
+    let replayed = profile.and_then(|profile| replay(profile, batch, context));
+    let proved = registered.and_then(|(registration, profile, key)| {
+        let question = Question {
+            binding,
+            key,
+            machine: Some(registration.record.machine),
+            report: context.state.map(|state| (state.reset_count, state.report)),
+            hardware: context.hardware,
+            endorsements: context.endorsements,
+            now: context.now,
+        };
+        machine::prove(profile, &batch.evidence, &question, &mut checks)
     });
-    let logs = Logs { boot: log, pod: presented, through: went.as_ref().and_then(|now| context.state?.pod_log_of(now)) };
-    let machine = registration.zip(quoted).and_then(|(r, quoted)| machine(r, &quoted, boot_log(batch), logs, context, &mut checks));
-    let (claims, judged) = machine.map_or((None, presented.map(|_| Judged::default())), |(claims, judged)| (Some(claims), judged));
+    let went = proved.as_ref().and_then(|machine| went(machine, batch, context, &mut checks));
+    let boot = replayed.as_ref().map(Result::as_ref).or(context.replayed.map(Ok)).filter(|_| boot_log(batch).is_some());
+    let logs = Logs { boot, pod: presented, through: went.as_ref().and_then(|now| context.state?.pod_log_of(now)) };
+    let judged = registered.zip(proved).and_then(|((registration, profile, _), machine)| {
+        judge(&registration.record, profile, &machine, boot_log(batch), logs, context, &mut checks)
+    });
+    let (claims, judged) = judged.map_or((None, presented.map(|_| Judged::default())), |(claims, judged)| (Some(claims), judged));
     let node = checks.finish();
     let claims = claims.filter(|_| worst(&node) == Verdict::Pass);
     let leaves = batch.leaves.iter().map(|leaf| appraise_leaf(leaf, batch, judged.as_ref(), context)).collect();
     let pod_log = judged.and_then(Judged::into_state);
     let state = went.filter(|_| !node.iter().any(is_fork)).map(|state| state.and(pod_log.as_ref().map(PodLogState::head)));
-    Appraisal { node, claims, binding, leaves, state, replayed: replayed.and_then(Result::ok), pod_log }
+    Appraisal { profile, node, claims, binding, leaves, state, replayed: replayed.and_then(Result::ok), pod_log }
 }
 
 /// Whether this is a step that a copy of a TPM fails.
@@ -321,7 +322,8 @@ fn inputs<'a>(batch: &'a Unverified, context: &Context<'_>, signer: &'a [u8]) ->
     }
 }
 
-fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks) -> Option<&'a Registration> {
+/// The registration that evidence has to fit, with its profile and key where they are usable.
+fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks) -> Option<(&'a Registration, Profile, &'a NodeKey)> {
     let node = &batch.evidence.node;
     let Some(registration) = context.registration else {
         checks.record(&rules::NODE_ENROLLED, false, "an enrolled node", format!("{node}, which nobody enrolled"));
@@ -334,12 +336,33 @@ fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks
     let free = record.quarantined.is_empty();
     checks.record(&rules::NODE_QUARANTINE, free, "no quarantine", if free { "none".to_owned() } else { record.quarantined.clone() });
     let profile = &batch.evidence.profile;
-    checks.record(&rules::NODE_PROFILE, record.profile == *profile && profile == PROFILE_TPM, record.profile.clone(), profile.clone());
-    checks.absorb(registration.ak_checks.clone());
-    checks.also_owing(&quote::RULES);
-    checks.also_owing(&continuity::RULES);
-    checks.also_owing(&eventlog::RULES);
+    let same = registration.profile.is_some() && record.profile == *profile;
+    checks.record(&rules::NODE_PROFILE, same, record.profile.clone(), profile.clone());
+    checks.absorb(registration.key_checks.clone());
     Some(registration)
+        .zip(registration.profile.zip(registration.key.as_ref()).filter(|_| same))
+        .map(|(r, (profile, key))| (r, profile, key))
+}
+
+/// The boot log, replayed into the registers of the profile; `None` where there is none, or the caller kept its replay.
+fn replay(profile: Profile, batch: &Unverified, context: &Context<'_>) -> Option<Result<ReplayedLog, LogError>> {
+    let (bytes, layout) = boot_log(batch).zip(machine::layout(profile))?;
+    let bank = profile.pod_log()?.bank();
+    let kept = context.replayed.is_some_and(|kept| kept.is_of(bytes, bank, layout));
+    (!kept).then(|| ReplayedLog::replay(bytes, bank, layout, &context.limits))
+}
+
+/// Where the machine stands now, held against where it stood.
+fn went(machine: &Machine, batch: &Unverified, context: &Context<'_>, checks: &mut Checks) -> Option<NodeState> {
+    let collected = Collected {
+        counters: machine.counters,
+        start: machine.start,
+        report: machine.report,
+        pod_log: batch.evidence.pod_log,
+        challenged: batch.challenge.fields().issued,
+        now: context.now,
+    };
+    appraise_continuity(context.state, &collected, checks)
 }
 
 /// The logs of one boot: what was replayed of the firmware's, the node's own as it came, and through which point that has to lead.
@@ -350,38 +373,52 @@ struct Logs<'a> {
     through: Option<PodLogHead>,
 }
 
-/// Boot log, reference values and pod log, each resting on the quote and the one before.
-fn machine(
-    registration: &Registration,
-    quoted: &QuoteFacts,
+/// Boot log, reference values and pod log, each resting on what hardware vouches for and the one before.
+fn judge(
+    record: &NodeRecord,
+    profile: Profile,
+    machine: &Machine,
     log_bytes: Option<&[u8]>,
     logs: Logs<'_>,
     context: &Context<'_>,
     checks: &mut Checks,
 ) -> Option<(NodeClaims, Option<Judged>)> {
-    let Some(log) = logs.boot else {
-        checks.not_appraised(&eventlog::LOG_WELL_FORMED, "the evidence has no boot log");
-        return None;
+    let log = match (&machine.registers, logs.boot) {
+        (None, _) => None,
+        (Some(_), None) => {
+            checks.also_owing(&eventlog::RULES);
+            checks.not_appraised(&eventlog::LOG_WELL_FORMED, "the evidence has no boot log");
+            return None;
+        }
+        (Some(registers), Some(log)) => {
+            checks.also_owing(&eventlog::RULES);
+            Some((registers, appraise_log(log, registers, checks)?))
+        }
     };
-    let quoted = quoted.pcrs();
-    let log = appraise_log(log, quoted, checks)?;
-    let measured = MeasuredBoot { quoted, layout: log.layout(), log: Some(&log), log_bytes: log_bytes.unwrap_or_default() };
+    let measured = MeasuredBoot {
+        launch: machine.launch,
+        layout: machine::layout(profile),
+        quoted: log.as_ref().map(|(registers, _)| *registers),
+        log: log.as_ref().map(|(_, log)| log),
+        log_bytes: log_bytes.unwrap_or_default(),
+    };
     let boot = appraise_boot(context.references, measured, context.now, &context.limits, checks);
-    let judged = logs.pod.map(|presented| {
+    let judged = logs.pod.zip(log.as_ref()).map(|(presented, (registers, log))| {
         let before = Before { kept: context.pod_log, through: logs.through };
-        pod_log::judge(&presented, quoted, &log, before, &context.limits, checks)
+        pod_log::judge(&presented, registers, log, before, &context.limits, checks)
     });
-    let record = &registration.record;
     let claims = NodeClaims {
         node: record.node.clone(),
         cluster: record.cluster.clone(),
         profile: record.profile.clone(),
-        memory: Claim::Appraised(Memory::None),
+        memory: Claim::Appraised(machine.memory),
         boot,
-        tpm_in_tee: Claim::Appraised(false),
+        tpm_in_tee: Claim::Appraised(machine.tpm_in_tee),
         agent: Claim::Appraised(Agent::SelfAsserted),
-        root: Claim::Appraised(record.root_kind),
-        secure_boot: log.secure_boot(),
+        root: Claim::Appraised(machine.root.as_ref().map_or(record.root_kind, |(_, kind)| *kind)),
+        secure_boot: log
+            .as_ref()
+            .map_or(Claim::NotAppraised("the hardware has no register that tells of it"), |(_, log)| log.secure_boot()),
         pod_log: pod_log::kept(judged.as_ref()),
         privileged_images: pod_log::privileged_images(judged.as_ref()),
         pod_log_gaps: pod_log::gaps(judged.as_ref()),
@@ -391,30 +428,7 @@ fn machine(
 }
 
 fn boot_log(batch: &Unverified) -> Option<&[u8]> {
-    batch.evidence.parts.iter().find_map(|part| match part {
-        Part::BootLog(bytes) => Some(bytes.as_slice()),
-        Part::TpmQuote { .. } | Part::PodLog { .. } => None,
-    })
-}
-
-fn quoted(batch: &Unverified, registration: &Registration, binding: &Digest, pod_log: bool, checks: &mut Checks) -> Option<QuoteFacts> {
-    let ak = registration.ak.as_ref()?;
-    let boot = PcrSet::of(QUOTED_REGISTERS);
-    let registers = if pod_log { boot?.with(LAYOUT.pod_log(QUOTED_BANK).index())? } else { boot? };
-    let part = batch.evidence.parts.iter().find_map(|part| match part {
-        Part::TpmQuote { attest, signature, pcrs } => Some((attest, signature, pcrs)),
-        Part::BootLog(_) | Part::PodLog { .. } => None,
-    });
-    let Some((attest, signature, pcrs)) = part else {
-        checks.not_appraised(&quote::QUOTE_SIGNATURE, "the evidence has no TPM quote");
-        return None;
-    };
-    let mut values = PcrValues::new(QUOTED_BANK);
-    if !pcrs.iter().all(|(index, value)| values.insert(*index, &value.0)) {
-        return None;
-    }
-    let evidence = QuoteEvidence { attest, signature, values: &values };
-    appraise_quote(ak, &evidence, &binding.0, registers, checks)
+    batch.evidence.parts.iter().find_map(|part| if let Part::BootLog(bytes) = part { Some(bytes.as_slice()) } else { None })
 }
 
 fn appraise_leaf(unverified: &UnverifiedLeaf, batch: &Unverified, pod_log: Option<&Judged>, context: &Context<'_>) -> LeafAppraisal {

@@ -1,6 +1,6 @@
 //! A batch as it came: well-formed, and nothing more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use podseal_protocol::{
     Digest, Leaf, Limits, ReceivedChallenge,
@@ -9,6 +9,8 @@ use podseal_protocol::{
     exchange::Exchange,
     require,
 };
+
+use crate::{endorsement::Endorsement, machine};
 
 /// What one leaf names: OCI spec, pod set, token.
 const NAMED_BY_A_LEAF: usize = 3;
@@ -46,12 +48,14 @@ pub(crate) struct UnverifiedLeaf {
 }
 
 /// What must be looked up before a batch can be appraised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs<'a> {
     /// The node whose registration decides.
     pub node: &'a str,
     /// The challenge: its MAC is compared, and it is what gets spent.
     pub challenge: &'a ReceivedChallenge,
+    /// What the maker of the hardware says of it, by what the evidence says of itself.
+    pub endorsements: BTreeSet<Endorsement>,
 }
 
 impl Unverified {
@@ -78,7 +82,7 @@ impl Unverified {
     /// What to look up.
     #[must_use]
     pub fn needs(&self) -> Needs<'_> {
-        Needs { node: &self.evidence.node, challenge: &self.challenge }
+        Needs { node: &self.evidence.node, challenge: &self.challenge, endorsements: machine::needs(&self.evidence) }
     }
 
     /// Whether the evidence comes alone: its node asks for nothing, and attests.

@@ -27,8 +27,12 @@ impl<T> Claim<T> {
 /// Memory encryption and isolation under a hardware root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// No TEE report was presented.
+    /// The evidence has no TEE's report.
     None,
+    /// AMD SEV-SNP.
+    Snp,
+    /// Intel TDX.
+    Tdx,
 }
 
 /// How far measured boot reaches, compared with reference values.
@@ -78,7 +82,7 @@ macro_rules! words {
         }
     };
 }
-words!(Memory { None => "none" });
+words!(Memory { None => "none", Snp => "snp", Tdx => "tdx" });
 words!(Boot { None => "none", Firmware => "firmware", Kernel => "kernel" });
 words!(Agent { SelfAsserted => "self-asserted" });
 words!(PodLog { None => "none", Observed => "observed" });
@@ -99,7 +103,7 @@ pub struct NodeClaims {
     pub node: String,
     /// Registered cluster of the node.
     pub cluster: String,
-    /// Evidence profile it is registered with (`tpm`).
+    /// Evidence profile it is registered with: the word of a [`podseal_protocol::Profile`].
     pub profile: String,
     /// Memory isolation.
     pub memory: Claim<Memory>,

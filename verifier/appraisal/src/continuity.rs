@@ -1,8 +1,8 @@
-//! What a node's TPM said last, and that it only goes forward. A TPM that was copied, or restored from a copy, goes back sooner or later: then
+//! What a node's hardware said last, and that it only goes forward. A TPM that was copied, or restored from a copy, goes back sooner or later: then
 //! two machines, or two pasts, answer to one registration.
 
 use podseal_protocol::{
-    Limits,
+    Digest, Limits,
     binding::PodLogHead,
     cbor::{Decoder, Encoder, Malformed, Problem},
 };
@@ -40,19 +40,47 @@ pub static OVERTAKEN: Rule = Rule {
 };
 
 /// What evidence of a registered node owes.
-pub static RULES: [&Rule; 5] = [&OVERTAKEN, &RESET_COUNT, &RESTART_COUNT, &CLOCK, &POD_LOG_LENGTH];
+pub static RULES: [&Rule; 2] = [&OVERTAKEN, &POD_LOG_LENGTH];
+/// What a TPM's evidence owes besides.
+pub static TPM_RULES: [&Rule; 3] = [&RESET_COUNT, &RESTART_COUNT, &CLOCK];
 /// Those that a copy breaks: one that fails quarantines the node.
 pub static FORKS: [&Rule; 5] = [&RESET_COUNT, &RESTART_COUNT, &CLOCK, &POD_LOG_LENGTH, &ONE_PAST];
 
-/// Where a node's TPM stood when its evidence was appraised last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeState {
-    /// TPM resets: one a boot.
+/// Where a TPM stands, by what it signs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Resets: one a boot.
     pub reset_count: u32,
     /// Restarts and resumes since the last reset.
     pub restart_count: u32,
-    /// The TPM's clock, in milliseconds.
+    /// The clock, in milliseconds.
     pub clock: u64,
+    /// Whether no greater clock was ever reported.
+    pub safe: bool,
+}
+
+impl Counters {
+    /// Those that a quote has.
+    #[must_use]
+    pub fn of(quote: &QuoteFacts) -> Self {
+        let (reset_count, restart_count) = (quote.reset_count(), quote.restart_count());
+        Self { reset_count, restart_count, clock: quote.clock(), safe: quote.safe() }
+    }
+}
+
+/// Where a node stood when its evidence was appraised last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeState {
+    /// Resets of its TPM: one a boot; 0 where no TPM counts.
+    pub reset_count: u32,
+    /// Restarts and resumes since the last reset; 0 where no TPM counts.
+    pub restart_count: u32,
+    /// The TPM's clock, in milliseconds; 0 where no TPM counts.
+    pub clock: u64,
+    /// What tells this start of the machine from others, where no TPM counts; else zeros.
+    pub start: Digest,
+    /// The hardware report that proved this boot for all that follows; zeros where each exchange brings its own.
+    pub report: Digest,
     /// The pod log of this boot, as far as it held.
     pub pod_log: PodLogHead,
     /// When this was appraised, in seconds since 1970 by the verifier's clock.
@@ -63,10 +91,12 @@ impl NodeState {
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        Encoder::message(DOMAIN, 6)
+        Encoder::message(DOMAIN, 8)
             .uint(u64::from(self.reset_count))
             .uint(u64::from(self.restart_count))
             .uint(self.clock)
+            .digest(&self.start)
+            .digest(&self.report)
             .array(2)
             .uint(self.pod_log.length)
             .digest(&self.pod_log.head)
@@ -79,11 +109,13 @@ impl NodeState {
     /// # Errors
     /// [`Malformed`] when it is not in its canonical form.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        let mut d = Decoder::message(bytes, DOMAIN, 6, limits)?;
+        let mut d = Decoder::message(bytes, DOMAIN, 8, limits)?;
         let state = Self {
             reset_count: count(&mut d, "state.reset_count")?,
             restart_count: count(&mut d, "state.restart_count")?,
             clock: d.uint("state.clock")?,
+            start: d.digest("state.start")?,
+            report: d.digest("state.report")?,
             pod_log: {
                 d.array("state.pod_log", 2)?;
                 PodLogHead { length: d.uint("state.pod_log.length")?, head: d.digest("state.pod_log.head")? }
@@ -97,7 +129,7 @@ impl NodeState {
     /// Whether the machine was reset since `prior`: then nothing is left of what it held in memory.
     #[must_use]
     pub fn is_another_boot(&self, prior: &Self) -> bool {
-        self.reset_count != prior.reset_count
+        self.reset_count != prior.reset_count || self.start != prior.start
     }
 
     /// Where the pod log stood, if `now` is the same boot: what comes now has to go on from there.
@@ -119,9 +151,13 @@ fn count(d: &mut Decoder<'_>, item: &'static str) -> Result<u32, Malformed> {
 
 /// What was collected now.
 #[derive(Debug, Clone, Copy)]
-pub struct Collected<'a> {
-    /// From the quote.
-    pub quote: &'a QuoteFacts,
+pub struct Collected {
+    /// What a TPM counts, where there is one.
+    pub counters: Option<Counters>,
+    /// As [`NodeState::start`].
+    pub start: Digest,
+    /// As [`NodeState::report`].
+    pub report: Digest,
     /// From the evidence; the quote signs for it.
     pub pod_log: PodLogHead,
     /// When the challenge was issued that it answers: nothing of it is older.
@@ -130,14 +166,15 @@ pub struct Collected<'a> {
     pub now: u64,
 }
 
-/// Compares with the state before; the new state where every rule holds. Records each of [`RULES`].
-pub fn appraise_continuity(prior: Option<&NodeState>, collected: &Collected<'_>, checks: &mut Checks) -> Option<NodeState> {
-    checks.also_owing(&RULES);
-    let Collected { quote, pod_log, challenged, now } = *collected;
-    let (reset_count, restart_count, clock) = (quote.reset_count(), quote.restart_count(), quote.clock());
-    let next = NodeState { reset_count, restart_count, clock, pod_log: PodLogHead::NONE, appraised: now };
+/// Compares with the state before; the new state where every rule holds. Records each of [`RULES`], and of [`TPM_RULES`] where a TPM counts.
+pub fn appraise_continuity(prior: Option<&NodeState>, collected: &Collected, checks: &mut Checks) -> Option<NodeState> {
+    let Collected { counters, start, report, pod_log, challenged, now } = *collected;
+    let owed = TPM_RULES.iter().filter(|_| counters.is_some()).chain(&RULES).copied().collect::<Vec<_>>();
+    checks.also_owing(&owed);
+    let Counters { reset_count, restart_count, clock, safe } = counters.unwrap_or_default();
+    let next = NodeState { reset_count, restart_count, clock, start, report, pod_log: PodLogHead::NONE, appraised: now };
     let Some(prior) = prior else {
-        for rule in RULES {
+        for rule in owed {
             checks.record(rule, true, "the first evidence of this node", "it");
         }
         return Some(next);
@@ -145,13 +182,14 @@ pub fn appraise_continuity(prior: Option<&NodeState>, collected: &Collected<'_>,
     let same_boot = !next.is_another_boot(prior);
     // Without a reset or a restart in between there was no power cut.
     let same_start = same_boot && restart_count == prior.restart_count;
-    let lost = if quote.safe() || same_start { 0 } else { CLOCK_LOST };
-    let at_least = [
+    let lost = if safe || same_start { 0 } else { CLOCK_LOST };
+    let of_tpm = [
         (&RESET_COUNT, u64::from(prior.reset_count), u64::from(reset_count)),
         (&RESTART_COUNT, if same_boot { u64::from(prior.restart_count) } else { 0 }, u64::from(restart_count)),
         (&CLOCK, prior.clock.saturating_sub(lost), clock),
-        (&POD_LOG_LENGTH, if same_boot { prior.pod_log.length } else { 0 }, pod_log.length),
     ];
+    let of_log = (&POD_LOG_LENGTH, if same_boot { prior.pod_log.length } else { 0 }, pod_log.length);
+    let at_least = of_tpm.into_iter().filter(|_| counters.is_some()).chain([of_log]).collect::<Vec<_>>();
     let went_back = at_least.iter().any(|(_, least, found)| found < least);
     // Collected perhaps before the other: then going back says nothing. A node's exchanges come one after the other, so within one second it does.
     let overtaken = went_back && challenged < prior.appraised;

@@ -1,18 +1,25 @@
-//! Enrolment: whether a request to join is the one that its challenge was issued for, comes from a genuine TPM under a configured root,
-//! is allowed by a token or waits for approval, and proves that the AK lives in the TPM of the EK.
+//! Enrolment: whether a request to join is the one that its challenge was issued for, comes from genuine hardware under a configured root,
+//! is allowed by a token or waits for approval, and proves that its key is that machine's.
 //!
-//! Nothing is kept between the two steps: activation appraises the request anew, and besides that the secret that only the TPM can recover.
+//! A TPM alone proves that in two steps, and nothing is kept between them: activation appraises the request anew, and besides that the secret
+//! that only the TPM can recover. Any other machine sends the evidence of its profile, as for a release.
 
-use podseal_protocol::{Digest, Purpose, ReceivedChallenge, join::Join};
+use podseal_protocol::{
+    Digest, Limits, Profile, Purpose, ReceivedChallenge,
+    binding::{BindingInputs, binding},
+    evidence::Evidence,
+    join::{Join, Proof},
+};
 
 use crate::{
-    appraiser::PROFILE_TPM,
     challenge::{ChallengeExpectations, appraise_challenge},
     check::{Check, Checks, Rule, Verdict, worst},
+    claims::RootKind,
+    machine::{self, Gathered, Hardware, NodeKey, Question},
     records::NodeRecord,
     rules,
     tpm::{
-        ak::{self, AkPublic, appraise_ak},
+        ak::AkPublic,
         ek::{self, EkIdentity, EkRoots, appraise_ek},
     },
 };
@@ -29,8 +36,12 @@ pub static CLUSTER: Rule = Rule {
     spec: "docs/ARCHITECTURE.md, clusters",
     remedy: "Add the cluster first (podseal cluster add), or correct node.cluster in the attester's configuration.",
 };
-/// The evidence profile is one that we appraise.
-pub static PROFILE: Rule = Rule { name: "join.profile", spec: "docs/PROTOCOL.md, evidence", remedy: "Enrol with the profile tpm." };
+/// The evidence profile is one that we appraise, and the proof is of its kind.
+pub static PROFILE: Rule = Rule {
+    name: "join.profile",
+    spec: "docs/PROTOCOL.md, enrolment",
+    remedy: "Enrol with the profile tpm, snp, tdx, azure-snp or nitro-tpm, with what proves a machine of that profile.",
+};
 /// The token is one that we made.
 pub static TOKEN_KNOWN: Rule = Rule {
     name: "join.token_known",
@@ -117,13 +128,19 @@ pub struct Context<'a> {
     pub challenge_issued: bool,
     /// Roots at which an EK certificate may end.
     pub roots: &'a EkRoots,
+    /// Whose other hardware counts, and what is good enough.
+    pub hardware: &'a Hardware,
+    /// What makers say of the hardware that the evidence of the request is of.
+    pub endorsements: &'a Gathered,
+    /// Bounds for parsing that evidence.
+    pub limits: Limits,
     /// Whether the cluster is configured.
     pub cluster_known: bool,
     /// What the registry says of the token.
     pub token: TokenFound,
     /// Whether a node of that name is enrolled.
     pub name_taken: bool,
-    /// For activation: whether the secret was the one for this request. `None` for the first step.
+    /// For activation of an AK: whether the secret was the one for this request. `None` for the first step.
     pub activated: Option<bool>,
 }
 
@@ -131,8 +148,8 @@ pub struct Context<'a> {
 #[derive(Debug)]
 pub struct Candidate {
     record: NodeRecord,
-    ek: EkIdentity,
-    ak: AkPublic,
+    signer: Vec<u8>,
+    tpm: Option<(EkIdentity, AkPublic)>,
 }
 
 impl Candidate {
@@ -142,16 +159,16 @@ impl Candidate {
         &self.record
     }
 
-    /// The EK, to make a credential for.
+    /// What the bindings of its evidence have of its key.
     #[must_use]
-    pub fn ek(&self) -> &EkIdentity {
-        &self.ek
+    pub fn signer(&self) -> &[u8] {
+        &self.signer
     }
 
-    /// The AK.
+    /// EK and AK, to make a credential for; `None` where the request's evidence proved enough.
     #[must_use]
-    pub fn ak(&self) -> &AkPublic {
-        &self.ak
+    pub fn tpm(&self) -> Option<(&EkIdentity, &AkPublic)> {
+        self.tpm.as_ref().map(|(ek, ak)| (ek, ak))
     }
 }
 
@@ -159,8 +176,6 @@ impl Candidate {
 #[must_use]
 pub fn appraise_join(join: &Join, challenge: &ReceivedChallenge, context: &Context<'_>) -> (Vec<Check>, Option<Candidate>) {
     let mut checks = Checks::owing(RULES);
-    checks.also_owing(&ek::RULES);
-    checks.also_owing(&ak::RULES);
     let expected = ChallengeExpectations {
         verifier: context.verifier,
         purpose: Purpose::Join,
@@ -169,41 +184,101 @@ pub fn appraise_join(join: &Join, challenge: &ReceivedChallenge, context: &Conte
         issued: context.challenge_issued,
     };
     appraise_challenge(challenge, &expected, &mut checks);
-    appraise_names(join, context, &mut checks);
+    let profile = appraise_names(join, context, &mut checks);
     appraise_join_token(join, context, &mut checks);
-    let intermediates: Vec<&[u8]> = join.intermediates.iter().map(Vec::as_slice).collect();
-    let ek = appraise_ek(&join.ek_certificate, &join.ek_public, &intermediates, context.roots, context.now, &mut checks);
-    let ak = appraise_ak(&join.ak_public, &mut checks);
+    let key = profile.and_then(|profile| NodeKey::appraise(profile, &join.key, &mut checks));
+    let proven = match (&join.proof, profile, &key) {
+        (Proof::Ek { certificate, intermediates, public }, Some(Profile::Tpm), _) => {
+            checks.also_owing(&ek::RULES);
+            let intermediates: Vec<&[u8]> = intermediates.iter().map(Vec::as_slice).collect();
+            let ek = appraise_ek(certificate, public, &intermediates, context.roots, context.now, &mut checks);
+            ek.map(|ek| Proven { machine: ek.hash(), root: ek.root().to_owned(), kind: ek.kind(), ek: Some(ek) })
+        }
+        (Proof::Evidence(evidence), Some(profile), Some(key)) => by_evidence(profile, key, evidence, join, challenge, context, &mut checks),
+        _ => None,
+    };
     if let Some(activated) = context.activated {
         let found = if activated { "that secret" } else { "another" };
         checks.record(&ACTIVATED, activated, "the secret that was sealed to EK and AK", found);
     }
     let checks = checks.finish();
-    let candidate = ek.zip(ak).filter(|_| worst(&checks) == Verdict::Pass).map(|(ek, ak)| {
-        let record = NodeRecord {
+    let candidate = proven.zip(key).filter(|_| worst(&checks) == Verdict::Pass).map(|(proven, key)| Candidate {
+        record: NodeRecord {
             node: join.node.clone(),
             cluster: join.cluster.clone(),
             node_uid: join.node_uid.clone(),
             profile: join.profile.clone(),
-            ek_digest: ek.hash(),
-            ak_public: join.ak_public.clone(),
-            root: ek.root().to_owned(),
-            root_kind: ek.kind(),
+            machine: proven.machine,
+            key: join.key.clone(),
+            root: proven.root,
+            root_kind: proven.kind,
             approved: context.token != TokenFound::NotGiven,
             quarantined: String::new(),
-        };
-        Candidate { record, ek, ak }
+        },
+        signer: key.signer().to_vec(),
+        tpm: proven.ek.zip(key.into_ak()),
     });
     (checks, candidate)
 }
 
-fn appraise_names(join: &Join, context: &Context<'_>, checks: &mut Checks) {
+/// A machine whose proof holds.
+struct Proven {
+    machine: Digest,
+    root: String,
+    kind: RootKind,
+    ek: Option<EkIdentity>,
+}
+
+/// Appraises the evidence of a request as that of a release, but for its purpose: what booted is judged when something is asked for.
+fn by_evidence(
+    profile: Profile,
+    key: &NodeKey,
+    evidence: &[u8],
+    join: &Join,
+    challenge: &ReceivedChallenge,
+    context: &Context<'_>,
+    checks: &mut Checks,
+) -> Option<Proven> {
+    let decoded = Evidence::decode(evidence, &context.limits);
+    let found = decoded.as_ref().map_or_else(ToString::to_string, |_| "evidence".to_owned());
+    checks.record(&machine::rules::FORM, decoded.is_ok(), "evidence in its canonical form", found);
+    let evidence = decoded.ok()?;
+    let inputs = BindingInputs {
+        challenge: challenge.digest(),
+        purpose: Purpose::Join,
+        verifier: context.verifier,
+        node: &join.node,
+        signer: key.signer(),
+        profile: profile.as_str(),
+        boot_id: &evidence.boot_id,
+        pod_log: evidence.pod_log,
+    };
+    let question = Question {
+        binding: binding(&inputs, &[]),
+        key,
+        machine: None,
+        report: None,
+        hardware: context.hardware,
+        endorsements: context.endorsements,
+        now: context.now,
+    };
+    let machine = machine::prove(profile, &evidence, &question, checks)?;
+    let (root, kind) = machine.root?;
+    Some(Proven { machine: machine.identity?, root, kind, ek: None })
+}
+
+/// The profile of a request, where its proof is of the kind that it takes.
+fn appraise_names(join: &Join, context: &Context<'_>, checks: &mut Checks) -> Option<Profile> {
     checks.record(&NODE_NAME, is_node_name(&join.node), "a DNS subdomain name", join.node.clone());
     let known = if context.cluster_known { "configured" } else { "not configured" };
     checks.record(&CLUSTER, context.cluster_known, "a configured cluster", format!("{}: {known}", join.cluster));
-    checks.record(&PROFILE, join.profile == PROFILE_TPM, PROFILE_TPM, join.profile.clone());
+    let by_ek = matches!(join.proof, Proof::Ek { .. });
+    let profile = Profile::parse(&join.profile).filter(|profile| (*profile == Profile::Tpm) == by_ek);
+    let found = format!("{} with {}", join.profile, if by_ek { "an EK certificate" } else { "evidence" });
+    checks.record(&PROFILE, profile.is_some(), "tpm with an EK certificate, or another profile with its evidence", found);
     let taken = if context.name_taken { "enrolled already" } else { "new" };
     checks.record(&NODE_NEW, !context.name_taken, "a name that no node has", format!("{}: {taken}", join.node));
+    profile
 }
 
 fn appraise_join_token(join: &Join, context: &Context<'_>, checks: &mut Checks) {

@@ -21,6 +21,7 @@ pub mod ima;
 mod jose;
 mod json;
 pub mod layout;
+pub mod machine;
 pub mod merkle;
 pub mod nitro;
 pub mod pod_log;

@@ -16,6 +16,7 @@ use crate::{
     decision::{Decision, decide},
     entry::{Entry, EntryKind},
     explanation::Explanation,
+    machine::{Gathered, Hardware},
     pod_log::PodLogState,
     policy::{Policy, PolicyLimits},
     records::{ClusterRecord, NodeRecord, SecretRecord, decode_secrets, encode_secrets},
@@ -46,6 +47,10 @@ pub mod role {
     pub const POLICY: &str = "policy";
     /// Reference sets, name and text.
     pub const REFERENCES: &str = "references";
+    /// Whose hardware counted, and what was good enough; absent where no such evidence came.
+    pub const HARDWARE: &str = "hardware";
+    /// What makers said of the hardware; absent where no such evidence came.
+    pub const ENDORSEMENTS: &str = "endorsements";
     /// What the node's pod log came to before, where that was kept.
     pub const POD_LOG_STATE: &str = "pod-log-state";
     /// The secrets' names, versions and what their owners accept.
@@ -56,6 +61,8 @@ pub mod role {
     pub const CIPHERTEXT: &str = "ciphertext";
     /// A change of state: who did what.
     pub const CHANGE: &str = "change";
+    /// The policy of hardware that was applied.
+    pub const HARDWARE_POLICY: &str = "hardware-policy";
     /// The reference set that was applied.
     pub const REFERENCE: &str = "reference";
     /// Why an administrator did it.
@@ -87,6 +94,8 @@ pub struct Shared {
     pub references: Vec<(String, String)>,
     /// [`PodLogState`] of the node, where one was kept.
     pub pod_log: Option<Vec<u8>>,
+    /// [`Hardware`] and [`Gathered`], where hardware other than a TPM alone was judged.
+    pub hardware: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Shared {
@@ -103,6 +112,8 @@ impl Shared {
         objects.extend(self.cluster.map(|bytes| (role::CLUSTER, bytes)));
         objects.extend(self.policy.map(|text| (role::POLICY, text.into_bytes())));
         objects.extend(self.pod_log.map(|bytes| (role::POD_LOG_STATE, bytes)));
+        let judged = self.hardware.map(|(hardware, gathered)| [(role::HARDWARE, hardware), (role::ENDORSEMENTS, gathered)]);
+        objects.extend(judged.into_iter().flatten());
         objects
     }
 
@@ -130,6 +141,7 @@ impl Shared {
             policy: policy.transpose()?,
             references,
             pod_log: objects.get(role::POD_LOG_STATE).cloned(),
+            hardware: objects.get(role::HARDWARE).cloned().zip(objects.get(role::ENDORSEMENTS).cloned()),
         })
     }
 }
@@ -182,6 +194,9 @@ fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result
     let cluster = shared.cluster.as_deref().map(|bytes| ClusterRecord::decode(bytes, limits)).transpose()?;
     let cluster = cluster.map(Cluster::new).transpose().map_err(|_| RecheckError::Cluster)?;
     let pod_log = shared.pod_log.as_deref().map(|bytes| PodLogState::decode(bytes, limits)).transpose()?;
+    let judged = shared.hardware.as_ref();
+    let hardware = judged.map_or_else(|| Ok(Hardware::none()), |(bytes, _)| Hardware::decode(bytes, limits))?;
+    let endorsements = judged.map_or_else(|| Ok(Gathered::default()), |(_, bytes)| Gathered::decode(bytes, limits))?;
     let references = shared.references.iter().map(|(_, text)| Reference::parse(text)).collect::<Result<Vec<_>, _>>();
     let context = Context {
         verifier: shared.verifier,
@@ -191,6 +206,8 @@ fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result
         state: state.as_ref(),
         cluster: cluster.as_ref(),
         references: &references.map_err(|_| RecheckError::References)?,
+        hardware: &hardware,
+        endorsements: &endorsements,
         replayed: None,
         pod_log: pod_log.as_ref(),
         limits: *limits,

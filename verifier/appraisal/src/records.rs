@@ -20,13 +20,14 @@ pub struct NodeRecord {
     pub cluster: String,
     /// UID of its node object.
     pub node_uid: String,
-    /// Evidence profile.
+    /// Evidence profile: the word of a [`podseal_protocol::Profile`].
     pub profile: String,
-    /// `h(SPKI)` of its EK.
-    pub ek_digest: Digest,
-    /// TPMT_PUBLIC of its AK, activated under that EK.
-    pub ak_public: Vec<u8>,
-    /// Name of the configured root at which its EK certificate ended.
+    /// Which machine it is, by what its hardware has for its whole life: `h(SPKI)` of the EK; name and attestation key of an Azure VM;
+    /// a node key; an instance.
+    pub machine: Digest,
+    /// What it is known by: TPMT_PUBLIC of its AK, SPKI of its node key, or the `module_id` of its attestation documents.
+    pub key: Vec<u8>,
+    /// Name of the configured root at which its proof ended.
     pub root: String,
     /// What that root is configured to vouch for.
     pub root_kind: RootKind,
@@ -45,8 +46,8 @@ impl NodeRecord {
             .text(&self.cluster)
             .text(&self.node_uid)
             .text(&self.profile)
-            .digest(&self.ek_digest)
-            .bytes(&self.ak_public)
+            .digest(&self.machine)
+            .bytes(&self.key)
             .text(&self.root)
             .text(self.root_kind.as_str())
             .uint(u64::from(self.approved))
@@ -65,8 +66,8 @@ impl NodeRecord {
             cluster: d.text("node.cluster", limits.text)?.to_owned(),
             node_uid: d.text("node.uid", limits.text)?.to_owned(),
             profile: d.text("node.profile", limits.text)?.to_owned(),
-            ek_digest: d.digest("node.ek_digest")?,
-            ak_public: d.bytes("node.ak_public", 8192)?.to_vec(),
+            machine: d.digest("node.machine")?,
+            key: d.bytes("node.key", 8192)?.to_vec(),
             root: d.text("node.root", limits.text)?.to_owned(),
             root_kind: {
                 let at = d.offset();

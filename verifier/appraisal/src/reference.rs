@@ -4,17 +4,22 @@
 //! digest alone; its type and text are what people read. A register that no set covers supports no claim.
 //!
 //! A set is of one bank, and of one layout of registers. To evidence of any other it is as if it were not there.
+//!
+//! Where a TEE's hardware measured the guest at its start, a set says what that has to be (`[launch]`): whoever chose the firmware chose what
+//! that extends. A set without it is none for such a machine, and one with it is none for any other.
 
 mod capture;
 mod compare;
 mod file;
+mod launch;
 pub mod rules;
 
 use std::collections::BTreeMap;
 
-pub use capture::{Capture, CaptureError, capture};
+pub use capture::{Capture, CaptureError, capture, capture_launch};
 use compare::{Comparison, Outcome};
 pub use file::ReferenceError;
+use launch::LaunchValues;
 use podseal_protocol::{Bank, BankDigest, Limits};
 
 use crate::{
@@ -22,6 +27,7 @@ use crate::{
     claims::{Boot, Claim},
     eventlog::{BootLog, EventLog, ReplayedEvent, describe},
     layout::Layout,
+    machine::Launch,
     tpm::{PcrSet, PcrValues},
 };
 
@@ -33,6 +39,7 @@ pub struct Reference {
     require_secure_boot: bool,
     bank: Bank,
     layout: Layout,
+    launch: Option<LaunchValues>,
     covered: BTreeMap<u8, Covered>,
 }
 
@@ -52,10 +59,12 @@ struct Event {
 /// What was measured, and what proves it.
 #[derive(Debug, Clone, Copy)]
 pub struct MeasuredBoot<'a> {
-    /// The registers that hardware vouches for.
-    pub quoted: &'a PcrValues,
-    /// What they are for.
-    pub layout: Layout,
+    /// What a TEE's hardware measured before anything of the guest ran.
+    pub launch: Option<Launch>,
+    /// The registers that hardware vouches for; `None` where it has none.
+    pub quoted: Option<&'a PcrValues>,
+    /// What they are for; `None` where there are none.
+    pub layout: Option<Layout>,
     /// The events that replay to them; `None` where there was no log, or none that does.
     pub log: Option<&'a BootLog<'a>>,
     /// The bytes of that log, for describing an event that differs.
@@ -64,8 +73,9 @@ pub struct MeasuredBoot<'a> {
 
 /// The same, in the form in which it is compared.
 struct Measured<'a> {
-    quoted: &'a PcrValues,
-    layout: Layout,
+    launch: Option<Launch>,
+    quoted: Option<&'a PcrValues>,
+    layout: Option<Layout>,
     proved: PcrSet,
     events: Vec<&'a ReplayedEvent>,
     secure_boot: Claim<bool>,
@@ -85,6 +95,7 @@ pub fn appraise_boot(references: &[Reference], boot: MeasuredBoot<'_>, now: u64,
         Some(description.text + doubt)
     };
     let measured = Measured {
+        launch: boot.launch,
         quoted: boot.quoted,
         layout: boot.layout,
         proved: boot.log.map(BootLog::verified).unwrap_or_default(),
@@ -96,14 +107,13 @@ pub fn appraise_boot(references: &[Reference], boot: MeasuredBoot<'_>, now: u64,
 }
 
 fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: &mut Checks) -> Claim<Boot> {
-    let layout = measured.layout;
-    let fitting = references.iter().filter(|reference| (reference.bank, reference.layout) == (measured.quoted.bank(), layout));
+    let fitting = references.iter().filter(|reference| reference.fits(measured));
     let all = fitting.map(|reference| Comparison::of(reference, measured));
     let Some(nearest) = all.max_by_key(|comparison| comparison.nearness(now)) else {
         return Claim::NotAppraised(if references.is_empty() {
             "no reference values are configured for the node"
         } else {
-            "no reference values are of the bank and layout of the node's registers"
+            "no reference values are of the bank and layout of the node's registers, and of a launch where its hardware measures that"
         });
     };
     let set = nearest.reference;
@@ -115,13 +125,22 @@ fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: 
         format!("in force at {now}"),
         format!("expires {}", set.expires),
     );
+    let launched = measured.launch.is_none() || group(&origin, Layout::Tpm, &rules::LAUNCH, &nearest.launch, checks);
+    let (Some(layout), Some(_)) = (measured.layout, measured.quoted) else {
+        let kernel = set.launch.as_ref().is_some_and(|launch| launch.kernel);
+        return Claim::Appraised(match (in_force && launched, kernel) {
+            (false, _) => Boot::None,
+            (true, false) => Boot::Firmware,
+            (true, true) => Boot::Kernel,
+        });
+    };
     let firmware = group(&origin, layout, &rules::FIRMWARE, &nearest.firmware, checks);
     let kernel = group(&origin, layout, &rules::KERNEL, &nearest.kernel, checks);
     let secure = !set.require_secure_boot || secure_boot(&origin, &measured.secure_boot, checks);
     if nearest.firmware == Outcome::NotCovered {
         return Claim::NotAppraised(layout.without_firmware());
     }
-    Claim::Appraised(match (in_force && secure && firmware, kernel) {
+    Claim::Appraised(match (in_force && launched && secure && firmware, kernel) {
         (false, _) => Boot::None,
         (true, false) => Boot::Firmware,
         (true, true) => Boot::Kernel,

@@ -1,7 +1,7 @@
 //! The rules of challenge, registration and leaf, and what a decision needs besides: secrets and a policy. Those of quote, boot log,
 //! pod log, reference values, token, workload, policy, checkpoint and enrolment stand in their own rooms.
 
-use crate::{check::Rule, tpm::quote};
+use crate::{check::Rule, machine};
 
 /// The challenge carries this verifier's MAC.
 pub static CHALLENGE_ISSUED: Rule = Rule {
@@ -69,21 +69,13 @@ pub static NODE: &[&Rule] = &[
     &NODE_APPROVED,
     &NODE_QUARANTINE,
     &NODE_PROFILE,
-    &quote::QUOTE_SIGNATURE,
+    &machine::rules::PARTS,
 ];
 
-/// What must hold for a request to be a registered node's own: otherwise it is rejected and only counted, so that no stranger can write
-/// into the log.
-pub static ATTRIBUTION: &[&Rule] = &[
-    &CHALLENGE_ISSUED,
-    &CHALLENGE_VERIFIER,
-    &CHALLENGE_PURPOSE,
-    &CHALLENGE_EXPIRED,
-    &CHALLENGE_NODE,
-    &NODE_ENROLLED,
-    &quote::QUOTE_SIGNATURE,
-    &quote::QUOTE_QUALIFYING_DATA,
-];
+/// What must hold for a request to be a registered node's own, besides what its profile adds: otherwise it is rejected and only counted, so
+/// that no stranger can write into the log.
+pub static ATTRIBUTION: &[&Rule] =
+    &[&CHALLENGE_ISSUED, &CHALLENGE_VERIFIER, &CHALLENGE_PURPOSE, &CHALLENGE_EXPIRED, &CHALLENGE_NODE, &NODE_ENROLLED];
 
 /// The leaf is in its canonical form.
 pub static LEAF_CANONICAL: Rule = Rule {

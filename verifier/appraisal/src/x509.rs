@@ -20,7 +20,7 @@ mod tests;
 pub use above::above;
 pub(crate) use crl::serial;
 pub use crl::{Crl, CrlError, Issuer};
-pub(crate) use name::rfc4514;
+pub(crate) use name::{common_name, rfc4514};
 pub use path::{Path, PathError, Profile, beside, find_any_path, find_path, is_signed, parse};
 pub use revocation::{Chain, CurrentList};
 pub use roots::{Anchor, EvidenceKind, RootError, Roots};

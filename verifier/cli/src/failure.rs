@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use podseal_appraisal::{
+    machine::HardwareError,
     policy::{CaseError, PolicyError, UnknownAccept},
     recheck::RecheckError,
     reference::{CaptureError, ReferenceError},
@@ -100,6 +101,14 @@ pub(crate) enum Failure {
     Reference { path: PathBuf, error: ReferenceError },
     #[error("{path}: {error}")]
     Capture { path: PathBuf, error: CaptureError },
+    #[error("{path}: {error}")]
+    Hardware { path: PathBuf, error: HardwareError },
+    #[error(
+        "{path}: found bytes that are neither an SEV-SNP report, nor a TDX quote, nor an HCL report: give one, as podseal-node-attester doctor --evidence --save writes it"
+    )]
+    Launch { path: PathBuf },
+    #[error("--event-log and --launch: found neither, wanted one or both")]
+    NothingToCapture,
     #[error("--roots: {0}")]
     Roots(#[from] RootError),
     #[error("{path}: found a folder within a folder, wanted files: give it as an argument of its own")]
@@ -169,6 +178,9 @@ impl Failure {
             | Self::Accept(_)
             | Self::Reference { .. }
             | Self::Capture { .. }
+            | Self::Hardware { .. }
+            | Self::Launch { .. }
+            | Self::NothingToCapture
             | Self::Roots(_)
             | Self::Nested { .. }
             | Self::NoFile { .. }

@@ -9,6 +9,7 @@ mod endorsements;
 mod explain;
 mod failure;
 mod files;
+mod hardware;
 mod log;
 mod node;
 mod output;
@@ -57,6 +58,8 @@ enum Commands {
     Node(node::NodeCommand),
     #[command(subcommand)]
     Reference(reference::ReferenceCommand),
+    #[command(subcommand)]
+    Hardware(hardware::HardwareCommand),
     #[command(subcommand)]
     Report(report::ReportCommand),
     #[command(subcommand)]
@@ -131,6 +134,7 @@ fn run(arguments: Arguments, environment: Environment) -> Result<Outcome, Failur
             Commands::Cluster(command) => command.run(&context).await,
             Commands::Node(command) => command.run(&context).await,
             Commands::Reference(command) => command.run(&context).await,
+            Commands::Hardware(command) => command.run(&context).await,
             Commands::Report(command) => command.run(&context),
             Commands::Endorsements(command) => command.run(&context).await,
             Commands::Explain(command) => command.run(&context).await,

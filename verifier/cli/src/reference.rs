@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use podseal_appraisal::{
-    appraiser::QUOTED_REGISTERS,
     eventlog::{Event, EventLog},
     layout::Layout,
-    reference::{Capture, Reference, capture},
+    machine::{Launch, QUOTED_REGISTERS},
+    reference::{Capture, Reference, capture, capture_launch},
     tpm::PcrSet,
 };
 use podseal_protocol::{Bank, Digest, Limits, hex};
@@ -36,7 +36,7 @@ pub(crate) enum ReferenceCommand {
         /// The set to print
         name: Option<String>,
     },
-    /// Write the set that a boot log amounts to, without a verifier; whoever applies it vouches for that node
+    /// Write the set that a boot log, a launch or both amount to, without a verifier; whoever applies it vouches for that node
     Capture(CaptureArguments),
 }
 
@@ -44,7 +44,10 @@ pub(crate) enum ReferenceCommand {
 pub(crate) struct CaptureArguments {
     /// The node's boot log: /sys/kernel/security/tpm0/binary_bios_measurements, of a TD /sys/firmware/acpi/tables/data/CCEL
     #[arg(long, value_name = "FILE")]
-    event_log: PathBuf,
+    event_log: Option<PathBuf>,
+    /// The node's SEV-SNP report, TDX quote or HCL report, where it has one: podseal-node-attester doctor --evidence --save DIR writes it
+    #[arg(long, value_name = "FILE")]
+    launch: Option<PathBuf>,
     /// Name of the set
     #[arg(long)]
     name: String,
@@ -200,16 +203,23 @@ fn set_view(document: Document) -> Result<SetView, Failure> {
 }
 
 fn run_capture(context: &Context, arguments: CaptureArguments) -> Result<Outcome, Failure> {
-    let path = &arguments.event_log;
-    let log = files::read(path, Limits::DEFAULT.evidence_part as u64)?;
     let wanted = || "a time after 1970".to_owned();
     let expires = u64::try_from(arguments.expires.as_second());
     let expires = expires.map_err(|_| Failure::Option { option: "--expires", found: arguments.expires.to_string(), wanted: wanted() })?;
     let CaptureArguments { bank, layout, .. } = arguments;
+    let launch = arguments.launch.as_deref().map(read_launch).transpose()?;
     let registers = arguments.pcrs.unwrap_or_else(|| usual(layout));
-    let wanted = Capture { name: &arguments.name, expires, bank, layout, registers };
-    let text = capture(&log, &wanted, &Limits::DEFAULT).map_err(|error| Failure::Capture { path: path.clone(), error })?;
-    let events = measured(&log, bank, registers);
+    let name = arguments.name.as_str();
+    let (path, text, events) = match (&arguments.event_log, &arguments.launch, launch) {
+        (Some(path), _, launch) => {
+            let log = files::read(path, Limits::DEFAULT.evidence_part as u64)?;
+            let wanted = Capture { name, expires, bank, layout, registers, launch };
+            (path, capture(&log, &wanted, &Limits::DEFAULT), measured(&log, bank, registers))
+        }
+        (None, Some(path), Some(launch)) => (path, capture_launch(name, expires, launch), 0),
+        _ => return Err(Failure::NothingToCapture),
+    };
+    let text = text.map_err(|error| Failure::Capture { path: path.clone(), error })?;
     // Only a file that can be applied is written.
     let set = Reference::parse(&text).map_err(|error| Failure::Reference { path: path.clone(), error })?;
     let view = CapturedView {
@@ -232,9 +242,16 @@ fn run_capture(context: &Context, arguments: CaptureArguments) -> Result<Outcome
     Ok(Outcome::Holds)
 }
 
+fn read_launch(path: &Path) -> Result<Launch, Failure> {
+    let bytes = files::read(path, files::CONFIGURATION)?;
+    Launch::of_evidence(&bytes).ok_or_else(|| Failure::Launch { path: path.to_owned() })
+}
+
 /// What a set covers, in words.
 fn covered(set: &Reference) -> String {
-    set.layout().registers(set.registers())
+    let registers = (set.registers() != PcrSet::default()).then(|| set.layout().registers(set.registers()));
+    let launch = set.covers_launch().then(|| "the launch".to_owned());
+    [launch, registers].into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
 /// How many events with a digest of this bank a log that parses has in these registers.

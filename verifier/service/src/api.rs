@@ -12,6 +12,7 @@ mod secrets;
 
 use std::{io, sync::Arc, time::Duration};
 
+use podseal_endorsements::Gatherer;
 use podseal_protocol::Limits;
 use podseal_wire::{admin_server::AdminServer, attestation_server::AttestationServer};
 use tokio_stream::wrappers::ReceiverStream;
@@ -46,6 +47,8 @@ pub struct Verifier {
     pub archive: Archive,
     /// Requests that were nobody's.
     pub rejections: Arc<Rejections>,
+    /// What makers say of hardware.
+    pub gatherer: Gatherer,
     /// What answers exchanges.
     pub exchanges: Exchanges,
     /// The one that writes.

@@ -1,6 +1,7 @@
 //! The configuration: a strict file, checked as a whole before anything is opened.
 
 mod endorsements;
+mod hardware;
 mod raw;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 
 use podseal_appraisal::{
     claims::RootKind,
+    machine::{Hardware, HardwareError},
     tpm::ek::{EkRoot, EkRoots},
     x509::RootError,
 };
@@ -88,6 +90,9 @@ pub enum ConfigError {
     /// A root cannot be one.
     #[error("ek_root: {0}")]
     Root(#[from] RootError),
+    /// Roots of other hardware.
+    #[error("hardware.roots: {0}")]
+    Hardware(#[from] HardwareError),
     /// A service of endorsements is nowhere.
     #[error("endorsements.service.url: {0}")]
     Service(#[from] AddressError),
@@ -135,6 +140,8 @@ pub struct Config {
     pub admins: BTreeMap<Digest, String>,
     /// Roots at which an EK certificate may end.
     pub ek_roots: EkRoots,
+    /// Roots of hardware other than a TPM, under the shipped policy.
+    pub hardware: Hardware,
     /// Bounds.
     pub limits: ServerLimits,
     /// Endorsements: where they are kept, whom to ask.
@@ -184,6 +191,7 @@ impl Config {
             data_directory,
             admins,
             ek_roots: ek_roots(&raw.ek_root, base)?,
+            hardware: hardware::check(&raw.hardware, base)?,
             limits: limits(&raw.limits)?,
         })
     }

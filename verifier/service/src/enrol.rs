@@ -1,16 +1,19 @@
-//! Enrolment, waiting part: look up what the appraisal needs, make the credential, and in the second step take the node in.
+//! Enrolment, waiting part: look up what the appraisal needs, make the credential where a TPM alone has to prove itself, and in the second
+//! step take the node in.
 
 use podseal_appraisal::{
     check::{Check, Checks, first_obstacle},
     enrolment::{self, Candidate, TokenFound, appraise_join},
     explanation::Explanation,
+    machine::{self, Gathered},
     rules,
     tpm::credential::{CredentialError, CredentialRandomness, make_credential},
 };
 use podseal_protocol::{
     Digest, Limits, MacKey, ReceivedChallenge,
     cbor::Malformed,
-    join::{Activation, ActivationReply, Join, JoinReply, activation_secret, is_activation_secret},
+    evidence::Evidence,
+    join::{Activation, ActivationReply, Join, JoinReply, Proof, activation_secret, is_activation_secret},
 };
 use thiserror::Error;
 use tracing::info;
@@ -18,6 +21,8 @@ use tracing::info;
 use crate::{
     api::Verifier,
     challenge, clock,
+    exchange::gathered,
+    in_force::InForceError,
     random::{self, NoRandomness},
     rejections::Rejection,
     release::CommitError,
@@ -46,6 +51,9 @@ pub enum EnrolError {
     /// The store failed.
     #[error("store: {0}")]
     Store(#[from] sqlx::Error),
+    /// What decisions rest on cannot be read.
+    #[error(transparent)]
+    InForce(#[from] InForceError),
     /// Committing failed.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -81,16 +89,20 @@ impl Request {
 pub async fn join(verifier: &Verifier, bytes: Vec<u8>) -> Result<Vec<u8>, EnrolError> {
     let request = Request::parse(bytes)?;
     let (_, candidate) = appraise(verifier, &request, None).await?;
+    let Some((ek, ak)) = candidate.tpm() else {
+        return Err(refuse(verifier, &request, Vec::new(), enrolment::PROFILE.name)?);
+    };
     let Some(key) = verifier.keys.mac(request.challenge.fields().epoch) else {
         return Err(refuse(verifier, &request, Vec::new(), rules::CHALLENGE_ISSUED.name)?);
     };
     let secret = zeroize::Zeroizing::new(activation_secret(key, &request.bytes));
     let randomness = CredentialRandomness { seed: random::bytes()?, salt: random::bytes()? };
-    let credential = make_credential(candidate.ek().public(), candidate.ak().name(), &*secret, &randomness)?;
+    let credential = make_credential(ek.public(), ak.name(), &*secret, &randomness)?;
     Ok(JoinReply { credential: credential.id_object, encrypted_secret: credential.encrypted_secret }.encode())
 }
 
-/// Second step: appraises everything anew, and takes the node in where the secret is the right one.
+/// Second step: appraises everything anew, and takes the node in where the secret is the right one. A request whose evidence proves it has
+/// this step alone.
 ///
 /// # Errors
 /// [`EnrolError`].
@@ -98,12 +110,14 @@ pub async fn activate(verifier: &Verifier, bytes: &[u8]) -> Result<Vec<u8>, Enro
     let activation = Activation::decode(bytes, &Limits::DEFAULT)?;
     let request = Request::parse(activation.join)?;
     let key = verifier.keys.mac(request.challenge.fields().epoch);
-    let holds = |key: &MacKey| is_activation_secret(key, &request.bytes, &activation.secret);
-    let (checks, candidate) = appraise(verifier, &request, Some(key.is_some_and(holds))).await?;
+    let secret = activation.secret.as_ref();
+    let holds = |key: &MacKey| secret.is_some_and(|secret| is_activation_secret(key, &request.bytes, secret));
+    let by_tpm = matches!(request.join.proof, Proof::Ek { .. });
+    let (checks, candidate) = appraise(verifier, &request, by_tpm.then(|| key.is_some_and(holds))).await?;
     let approved = candidate.record().approved;
     let mutation = Mutation::EnrolNode(Enrolment {
         record: candidate.record().clone(),
-        ak_name: candidate.ak().name().as_ref().to_vec(),
+        signer: candidate.signer().to_vec(),
         token: request.token,
         challenge: Spend::of(&request.challenge),
         join: request.bytes.clone(),
@@ -135,11 +149,23 @@ async fn appraise(verifier: &Verifier, request: &Request, activated: Option<bool
             consumed: found.consumed,
         }),
     };
+    let challenge_issued = challenge::is_ours(&verifier.keys, &request.challenge);
+    let endorsements = match &request.join.proof {
+        Proof::Evidence(evidence) if challenge_issued => match Evidence::decode(evidence, &Limits::DEFAULT) {
+            Ok(evidence) => gathered(&verifier.gatherer, machine::needs(&evidence)).await,
+            Err(_) => Gathered::default(),
+        },
+        _ => Gathered::default(),
+    };
+    let generation = verifier.exchanges.in_force().current().await?;
     let context = enrolment::Context {
         verifier: *verifier.keys.verifier(),
         now: clock::now(),
-        challenge_issued: challenge::is_ours(&verifier.keys, &request.challenge),
+        challenge_issued,
         roots: &verifier.config.ek_roots,
+        hardware: &generation.hardware,
+        endorsements: &endorsements,
+        limits: Limits::DEFAULT,
         cluster_known: clusters::get(readers, &request.join.cluster).await?.is_some(),
         token,
         // A stranger who waits for approval under that name does not keep out who comes with a token.

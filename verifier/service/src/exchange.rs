@@ -12,14 +12,17 @@ use podseal_appraisal::{
     check::{Check, Checks, first_obstacle},
     continuity::NodeState,
     decision::{Decision, Grant, decide},
+    endorsement::Endorsement,
     explanation::Explanation,
+    machine::{Gathered, Hardware},
     pod_log::PodLogState,
     recheck::{OfLeaf, Shared, role},
     records::SecretRecord,
     rules,
 };
+use podseal_endorsements::Gatherer;
 use podseal_protocol::{
-    Digest, Limits, Purpose,
+    Digest, Limits, Profile, Purpose,
     cbor::Malformed,
     exchange::{ExchangeReply, Outcome},
 };
@@ -90,6 +93,7 @@ pub struct Exchanges {
     store: Store,
     keys: Arc<Keyring>,
     in_force: InForce,
+    gatherer: Gatherer,
     committer: Committer,
     rejections: Arc<Rejections>,
     processors: Arc<Semaphore>,
@@ -139,18 +143,32 @@ struct Appraised {
     generation: Arc<Generation>,
     registration: Option<Arc<Registration>>,
     pod_log: Option<Arc<PodLogState>>,
+    endorsements: Arc<Gathered>,
     standing: Option<Standing>,
     challenge_issued: bool,
     now: u64,
 }
 
 impl Exchanges {
-    /// Puts the parts together.
+    /// Puts the parts together; `roots` are those of hardware, and `gatherer` has what makers say of it.
     #[must_use]
-    pub fn new(store: Store, keys: Arc<Keyring>, committer: Committer, rejections: Arc<Rejections>, limits: Limits) -> Self {
+    pub fn new(
+        store: Store,
+        keys: Arc<Keyring>,
+        committer: Committer,
+        rejections: Arc<Rejections>,
+        (roots, gatherer): (Hardware, Gatherer),
+        limits: Limits,
+    ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let in_force = InForce::new(store.clone());
-        Self { store, keys, in_force, committer, rejections, processors: Arc::new(Semaphore::new(processors)), limits }
+        let in_force = InForce::new(store.clone(), roots);
+        Self { store, keys, in_force, gatherer, committer, rejections, processors: Arc::new(Semaphore::new(processors)), limits }
+    }
+
+    /// What decisions rest on.
+    #[must_use]
+    pub fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 
     /// Answers one exchange.
@@ -163,8 +181,9 @@ impl Exchanges {
         let node = batch.needs().node.to_owned();
         // Each attempt goes on from what was kept before the first, which keeps more.
         let pod_log = self.in_force.pod_log(&node);
+        let endorsements = Arc::new(self.endorsements(&batch).await);
         for _ in 0..ATTEMPTS {
-            let mut appraised = self.appraise(Arc::clone(&batch), pod_log.clone()).await?;
+            let mut appraised = self.appraise(Arc::clone(&batch), pod_log.clone(), Arc::clone(&endorsements)).await?;
             if !appraised.appraisal.attributable() {
                 let checks = appraised.appraisal.node_checks();
                 return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
@@ -197,7 +216,21 @@ impl Exchanges {
         Err(ExchangeError::Moving)
     }
 
-    async fn appraise(&self, batch: Arc<Unverified>, pod_log: Option<Arc<PodLogState>>) -> Result<Appraised, ExchangeError> {
+    /// What makers say of the hardware, for evidence under a challenge of ours: nobody else makes us ask them.
+    async fn endorsements(&self, batch: &Unverified) -> Gathered {
+        let needs = batch.needs();
+        if needs.endorsements.is_empty() || !challenge::is_ours(&self.keys, needs.challenge) {
+            return Gathered::default();
+        }
+        gathered(&self.gatherer, needs.endorsements).await
+    }
+
+    async fn appraise(
+        &self,
+        batch: Arc<Unverified>,
+        pod_log: Option<Arc<PodLogState>>,
+        endorsements: Arc<Gathered>,
+    ) -> Result<Appraised, ExchangeError> {
         let generation = self.in_force.current().await?;
         let node = batch.needs().node.to_owned();
         let standing = node_state::standing(self.store.readers(), &node).await?;
@@ -215,12 +248,14 @@ impl Exchanges {
                     state: standing.as_ref().and_then(|standing| standing.state.as_ref()),
                     cluster: registration.as_ref().and_then(|r| generation.clusters.get(&r.record().cluster)),
                     references: &generation.references,
+                    hardware: &generation.hardware,
+                    endorsements: &endorsements,
                     replayed: kept.as_deref(),
                     pod_log: pod_log.as_deref(),
                     limits,
                 };
                 let appraisal = appraise(&batch, &context);
-                Appraised { appraisal, batch, generation, registration, pod_log, standing, challenge_issued, now }
+                Appraised { appraisal, batch, generation, registration, pod_log, endorsements, standing, challenge_issued, now }
             })
             .await?;
         if let Some(log) = appraised.appraisal.take_replayed() {
@@ -282,6 +317,7 @@ impl Exchanges {
     async fn archive(&self, appraised: &Appraised, concluded: Vec<Concluded>, bytes: &[u8]) -> Result<(Pending, Vec<Told>), ExchangeError> {
         let generation = &appraised.generation;
         let record = appraised.registration.as_ref().map(|r| r.record());
+        let judged = record.is_some_and(|record| record.profile != Profile::Tpm.as_str());
         let shared = Shared {
             exchange: bytes.to_vec(),
             verifier: *self.keys.verifier(),
@@ -293,6 +329,7 @@ impl Exchanges {
             policy: generation.policy.as_ref().map(|(_, text)| text.clone()),
             references: generation.reference_texts.clone(),
             pod_log: appraised.pod_log.as_deref().map(PodLogState::encode),
+            hardware: judged.then(|| (generation.hardware.encode(), appraised.endorsements.encode())),
         };
         // What no entry will name is not kept.
         let is_named = concluded.iter().any(|concluded| concluded.told.recorded == Recorded::Entry);
@@ -386,6 +423,13 @@ impl Exchanges {
     fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
         Ok(ExchangeReply { next_challenge: challenge::issue(&self.keys, Purpose::Release, node, clock::now())?, outcomes })
     }
+}
+
+/// Gathers endorsements, with a reason for each that there is not.
+pub(crate) async fn gathered(gatherer: &Gatherer, needs: BTreeSet<Endorsement>) -> Gathered {
+    let found = gatherer.gather(needs, clock::now()).await;
+    let gaps = found.gaps().map(|(endorsement, why)| format!("{endorsement}: {why}")).collect();
+    Gathered::new(found.iter().map(|found| found.endorsed.clone()).collect(), gaps)
 }
 
 /// What the node's evidence comes to by itself; told by the earlier entry where that said the same.

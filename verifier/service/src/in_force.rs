@@ -8,6 +8,7 @@ use std::{
 use podseal_appraisal::{
     appraiser::{Cluster, ClusterError, Registration},
     eventlog::ReplayedLog,
+    machine::{Hardware, HardwareError},
     pod_log::PodLogState,
     policy::{Policy, PolicyError, PolicyLimits},
     records::NodeRecord,
@@ -37,6 +38,9 @@ pub enum InForceError {
     /// A stored reference set does not parse.
     #[error("a reference set in force: {0}: apply a corrected one (podseal reference apply)")]
     Reference(#[from] ReferenceError),
+    /// The stored policy of hardware does not parse.
+    #[error("the hardware policy in force: {0}: apply a corrected one (podseal hardware apply)")]
+    Hardware(#[from] HardwareError),
     /// A stored cluster cannot be used.
     #[error("cluster {id}: {error}: add it again (podseal cluster add)")]
     Cluster {
@@ -58,17 +62,20 @@ pub struct Generation {
     pub references: Vec<Reference>,
     /// Name and text of each.
     pub reference_texts: Vec<(String, String)>,
+    /// Roots of hardware, and what of it is good enough.
+    pub hardware: Hardware,
     /// Clusters by id.
     pub clusters: HashMap<String, Cluster>,
 }
 
 impl Generation {
-    async fn load(store: &Store) -> Result<Self, InForceError> {
+    async fn load(store: &Store, roots: &Hardware) -> Result<Self, InForceError> {
         // One read transaction, so that everything is of the generation that it says.
         let mut read = store.readers().begin().await?;
         let number = state::generation(&mut *read).await?;
         let policy = documents::policy(&mut *read).await?;
         let policy = policy.map(|d| Policy::parse(&d.text, &PolicyLimits::DEFAULT).map(|policy| (policy, d.text))).transpose()?;
+        let hardware = documents::hardware(&mut *read).await?.map_or_else(|| Ok(roots.clone()), |d| roots.under(&d.text))?;
         let documents = documents::list(&mut *read, Kind::Reference).await?;
         let mut clusters = HashMap::new();
         for record in clusters::list(&mut *read).await? {
@@ -79,6 +86,7 @@ impl Generation {
         Ok(Self {
             number,
             policy,
+            hardware,
             references: documents.iter().map(|d| Reference::parse(&d.text)).collect::<Result<_, _>>()?,
             reference_texts: documents.into_iter().map(|d| (d.name, d.text)).collect(),
             clusters,
@@ -90,6 +98,7 @@ impl Generation {
 #[derive(Debug)]
 pub struct InForce {
     store: Store,
+    roots: Hardware,
     newest: RwLock<Option<Arc<Generation>>>,
     registrations: Mutex<HashMap<String, Arc<Registration>>>,
     logs: Mutex<HashMap<String, Arc<ReplayedLog>>>,
@@ -97,10 +106,17 @@ pub struct InForce {
 }
 
 impl InForce {
-    /// Loads nothing yet.
+    /// Loads nothing yet; `roots` are those of hardware.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store, newest: RwLock::default(), registrations: Mutex::default(), logs: Mutex::default(), pod_logs: Mutex::default() }
+    pub fn new(store: Store, roots: Hardware) -> Self {
+        Self {
+            store,
+            roots,
+            newest: RwLock::default(),
+            registrations: Mutex::default(),
+            logs: Mutex::default(),
+            pod_logs: Mutex::default(),
+        }
     }
 
     /// The generation that the store is at.
@@ -116,7 +132,7 @@ impl InForce {
         if let Some(kept) = newest.as_ref().filter(|kept| kept.number >= number) {
             return Ok(Arc::clone(kept));
         }
-        let loaded = Arc::new(Generation::load(&self.store).await?);
+        let loaded = Arc::new(Generation::load(&self.store, &self.roots).await?);
         *newest = Some(Arc::clone(&loaded));
         Ok(loaded)
     }

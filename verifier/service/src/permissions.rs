@@ -18,6 +18,8 @@ pub enum Kind {
     SecretDirectory,
     /// What decisions rest on (configuration, roots): nobody but its owner and root may write it.
     TrustedFile,
+    /// A directory of such files, all of which count.
+    TrustedDirectory,
 }
 
 /// Why a file is not used.
@@ -78,16 +80,18 @@ pub enum PermissionError {
 pub fn check(setting: &'static str, path: &Path, kind: Kind) -> Result<(), PermissionError> {
     let own = rustix::process::geteuid().as_raw();
     // A trusted file may be reached by a link (a mounted ConfigMap); a secret one may not.
-    let metadata = if kind == Kind::TrustedFile { fs::metadata(path) } else { fs::symlink_metadata(path) };
+    let trusted = matches!(kind, Kind::TrustedFile | Kind::TrustedDirectory);
+    let metadata = if trusted { fs::metadata(path) } else { fs::symlink_metadata(path) };
     let metadata = metadata.map_err(|error| PermissionError::Missing { setting, path: path.to_owned(), error })?;
     let (is_kind, wanted, most, remark) = match kind {
         Kind::SecretFile => (metadata.is_file(), "file", 0o600, ", and replace what others could read"),
         Kind::SecretDirectory => (metadata.is_dir(), "directory", 0o700, ""),
         Kind::TrustedFile => (metadata.is_file(), "file", 0o755, ""),
+        Kind::TrustedDirectory => (metadata.is_dir(), "directory", 0o755, ""),
     };
     require(is_kind, PermissionError::Type { setting, path: path.to_owned(), wanted })?;
     let owner = metadata.uid();
-    let ours = owner == own || (kind == Kind::TrustedFile && owner == 0);
+    let ours = owner == own || (trusted && owner == 0);
     require(ours, PermissionError::Owner { setting, path: path.to_owned(), found: owner, wanted: own })?;
     let found = metadata.mode() & 0o7777;
     require(found & !most == 0, PermissionError::Mode { setting, path: path.to_owned(), found, wanted: most, remark })

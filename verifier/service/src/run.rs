@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use podseal_endorsements::{Gatherer, GathererError};
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -54,6 +55,9 @@ pub enum RunError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The folder of endorsements, or the services' TLS roots.
+    #[error(transparent)]
+    Endorsements(#[from] GathererError),
     /// Another one serves from the same directory, or there is none.
     #[error("{directory}: {problem}: end the podseal-verifier that serves from it, or see whether it is there")]
     Directory {
@@ -125,8 +129,10 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let accepting = tokio::spawn(accept(listener, tls, config.limits.connections, accepted));
 
     let rejections = Arc::new(Rejections::default());
-    let exchanges =
-        Exchanges::new(store.clone(), Arc::clone(&keys), committer.clone(), Arc::clone(&rejections), podseal_protocol::Limits::DEFAULT);
+    let gatherer = Gatherer::new(config.endorsements.clone(), Arc::new(|_, _| Ok(())))?;
+    let judged = (config.hardware.clone(), gatherer.clone());
+    let limits = podseal_protocol::Limits::DEFAULT;
+    let exchanges = Exchanges::new(store.clone(), Arc::clone(&keys), committer.clone(), Arc::clone(&rejections), judged, limits);
     let (stopping, stopped) = oneshot::channel::<()>();
     let stop = async move {
         tokio::select! {
@@ -136,7 +142,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         drop(stopping);
     };
     info!(%address, verifier = %keys.verifier(), "ready");
-    let verifier = Arc::new(Verifier { config, keys, store: store.clone(), archive, rejections, exchanges, committer });
+    let verifier = Arc::new(Verifier { config, keys, store: store.clone(), archive, rejections, exchanges, gatherer, committer });
     let drained = async {
         let served = api::serve(verifier, ReceiverStream::new(connections), stop).await;
         // The last handle went with the server: the task ends when its queue is empty. A panic of it was logged where it happened.

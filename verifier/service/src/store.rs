@@ -141,6 +141,7 @@ fn migrator() -> Migrator {
         (6, "documents", include_str!("../migrations/6_documents.sql")),
         (7, "log", include_str!("../migrations/7_log.sql")),
         (8, "node state", include_str!("../migrations/8_node_state.sql")),
+        (9, "machines", include_str!("../migrations/9_machines.sql")),
     ];
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

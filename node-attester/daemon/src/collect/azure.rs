@@ -8,8 +8,8 @@ use tss_esapi::{
     Context,
     abstraction::nv,
     handles::{KeyHandle, NvIndexHandle, NvIndexTpmHandle, ObjectHandle, PersistentTpmHandle, TpmHandle},
-    interface_types::resource_handles::NvAuth,
-    structures::{MaxNvBuffer, NvPublicBuilder},
+    interface_types::{resource_handles::NvAuth, session_handles::AuthSession},
+    structures::{Data, MaxNvBuffer, NvPublicBuilder, SignatureScheme},
     traits::Marshall as _,
 };
 
@@ -85,6 +85,20 @@ pub fn collect(context: &mut Context, data: &ReportData, wait: Duration) -> Resu
 pub fn quote(context: &mut Context, pcrs: &[u8], nonce: &Digest) -> Result<Part, TpmError> {
     let ak = ak(context).map_err(TpmError::at("handle 0x81000003"))?;
     quote::quote(context, ak, pcrs, nonce)
+}
+
+/// TPM2_Certify of `key` by the attestation key, over `binding` (TPM 2.0 Part 3, section 18.2): TPMS_ATTEST and TPMT_SIGNATURE.
+///
+/// # Errors
+/// What the TPM refused.
+pub fn certify(context: &mut Context, key: KeyHandle, binding: &Digest) -> Result<(Vec<u8>, Vec<u8>), TpmError> {
+    let ak = ak(context).map_err(TpmError::at("handle 0x81000003"))?;
+    let data = Data::try_from(binding.0.to_vec()).map_err(TpmError::at("qualifying data"))?;
+    let sessions = (Some(AuthSession::Password), Some(AuthSession::Password), None);
+    let certified = context.execute_with_sessions(sessions, |c| c.certify(key.into(), ak, data, SignatureScheme::Null));
+    let (attest, signature) = certified.map_err(TpmError::at("TPM2_Certify"))?;
+    let attest = attest.marshall().map_err(TpmError::at("TPMS_ATTEST"))?;
+    Ok((attest, signature.marshall().map_err(TpmError::at("TPMT_SIGNATURE"))?))
 }
 
 /// Whether the report's runtime data, the JSON behind the hardware report, has `data` as user data. Hexadecimal digits, either case.

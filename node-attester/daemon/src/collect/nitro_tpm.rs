@@ -48,6 +48,12 @@ pub fn collect(tcti: &Tcti, request: &Request<'_>) -> Result<Vec<u8>, CollectErr
     Ok(nsm_message::document(&tpm.path(), &answer)?.to_vec())
 }
 
+/// How a document calls its instance (`module_id`), true or not; `None` where it has no such field.
+#[must_use]
+pub fn module_id(document: &[u8]) -> Option<String> {
+    nsm_message::text_field(document, "module_id")
+}
+
 fn ask(tpm: &mut Transport, index: &index::Index, request: &[u8]) -> Result<Vec<u8>, CollectError> {
     index::write(tpm, index, request)?;
     let key = key::endorsement(tpm)?;

@@ -80,6 +80,15 @@ pub fn document<'a>(path: &Path, answer: &'a [u8]) -> Result<&'a [u8], CollectEr
     Ok(document)
 }
 
+/// The text behind the first key of this name, wherever in `document` that stands.
+pub(super) fn text_field(document: &[u8], name: &str) -> Option<String> {
+    let mut key = Vec::new();
+    text(&mut key, name);
+    let at = document.windows(key.len()).position(|window| window == key)?;
+    let mut rest = document.get(at + key.len()..)?;
+    take_text(&mut rest).map(str::to_owned)
+}
+
 fn text(out: &mut Vec<u8>, text: &str) {
     head(out, TEXT, text.len());
     out.extend_from_slice(text.as_bytes());

@@ -13,6 +13,7 @@ const RTMR: &str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha38
 const CCEL: &str = "/sys/firmware/acpi/tables/data/CCEL";
 const CCEL_TABLE: &str = "/sys/firmware/acpi/tables/CCEL";
 const NSM: &str = "/dev/nsm";
+const KEY: &str = "/var/lib/podseal/node-key";
 /// The paravisor needs two to three seconds for a new report.
 const AZURE_WAIT_MS: u64 = 3_000;
 
@@ -33,6 +34,8 @@ pub struct Evidence {
     pub ccel_table: PathBuf,
     /// The Nitro security module of an enclave.
     pub nsm: PathBuf,
+    /// The file with the node's own key, where hardware has none that is this node's alone.
+    pub key: PathBuf,
     /// From writing Azure's report data to reading the report, at least.
     pub azure_wait: Duration,
 }
@@ -47,6 +50,7 @@ impl Default for Evidence {
             ccel: CCEL.into(),
             ccel_table: CCEL_TABLE.into(),
             nsm: NSM.into(),
+            key: KEY.into(),
             azure_wait: Duration::from_millis(AZURE_WAIT_MS),
         }
     }
@@ -62,6 +66,7 @@ pub(super) struct RawEvidence {
     ccel: Option<Spanned<String>>,
     ccel_table: Option<Spanned<String>>,
     nsm: Option<Spanned<String>>,
+    key: Option<Spanned<String>>,
     azure_wait_ms: Option<Spanned<u64>>,
 }
 
@@ -76,6 +81,7 @@ impl RawEvidence {
             ccel: path_or(self.ccel.as_ref(), "evidence.ccel", CCEL)?,
             ccel_table: path_or(self.ccel_table.as_ref(), "evidence.ccel_table", CCEL_TABLE)?,
             nsm: path_or(self.nsm.as_ref(), "evidence.nsm", NSM)?,
+            key: path_or(self.key.as_ref(), "evidence.key", KEY)?,
             azure_wait: within(self.azure_wait_ms.as_ref(), "evidence.azure_wait_ms", AZURE_WAIT_MS, 100, 60_000)
                 .map(Duration::from_millis)?,
         })

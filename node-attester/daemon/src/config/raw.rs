@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use podseal_protocol::{Digest, Limits};
+use podseal_protocol::{Digest, Limits, Profile};
 use podseal_wire::pinned::Timeouts;
 use serde::Deserialize;
 use toml::Spanned;
@@ -20,7 +20,7 @@ const HIGHEST_PCR: u8 = 15;
 pub(super) struct RawConfig {
     node: RawNode,
     verifier: RawVerifier,
-    tpm: RawTpm,
+    tpm: Option<Spanned<RawTpm>>,
     runtime: RawRuntime,
     workload: RawWorkload,
     pod_log: Option<RawPodLog>,
@@ -43,6 +43,7 @@ struct RawNode {
     cluster: Spanned<String>,
     uid: Spanned<String>,
     boot_id: Option<Spanned<String>>,
+    profile: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -136,12 +137,19 @@ impl RawConfig {
         let Self { node, verifier, tpm, runtime, workload, pod_log, evidence, limits: bounds, network, hardening, log } = self;
         let ms = |value: &Option<Spanned<u64>>, key, default| milliseconds(value.as_ref(), key, default);
         let directory = path(&workload.directory, "workload.directory")?;
+        let profile = profile(node.profile.as_ref())?;
+        if let Some(log) = pod_log.as_ref().filter(|_| profile.pod_log().is_none()) {
+            let wanted = format!("no pod log: hardware of the profile {profile} has no register for it");
+            return Err(wrong(&log.file, "pod_log.file", &wanted, "remove [pod_log], and let owners accept no-pod-log by name"));
+        }
+        let at = node.name.span().start;
         Ok(Config {
             node: Node {
                 name: name(node.name, "node.name", &limits)?,
                 cluster: name(node.cluster, "node.cluster", &limits)?,
                 uid: name(node.uid, "node.uid", &limits)?,
                 boot_id: path_or(node.boot_id.as_ref(), "node.boot_id", "/proc/sys/kernel/random/boot_id")?,
+                profile,
             },
             verifier: Verifier {
                 address: address(verifier.address)?,
@@ -151,7 +159,7 @@ impl RawConfig {
                     call: ms(&bounds.call_ms, "limits.call_ms", 10_000)?,
                 },
             },
-            tpm: tpm.check()?,
+            tpm: tpm_of(tpm, profile, at)?,
             runtime_socket: path(&runtime.socket, "runtime.socket")?,
             workload: Workload {
                 launcher: workload.launcher.as_ref().map_or_else(|| Ok(directory.join("launch")), |l| path(l, "workload.launcher"))?,
@@ -176,6 +184,43 @@ impl RawConfig {
             exceptions: exceptions(&hardening.exceptions)?,
             log_json: log_json(log.format.as_ref())?,
         })
+    }
+}
+
+fn profile(value: Option<&Spanned<String>>) -> Result<Profile, Keyed> {
+    let wanted = || Profile::ALL.map(Profile::as_str).join(", ");
+    let unknown =
+        |value| wrong(value, "node.profile", &format!("one of {}", wanted()), "name what proves this node, or leave it out for tpm");
+    value.map_or(Ok(Profile::Tpm), |value| Profile::parse(value.get_ref()).ok_or_else(|| unknown(value)))
+}
+
+/// The TPM, which a guest without one need not have.
+fn tpm_of(tpm: Option<Spanned<RawTpm>>, profile: Profile, at: usize) -> Result<Tpm, Keyed> {
+    match tpm {
+        Some(tpm) if profile.has_node_key() => Err(Keyed {
+            at: tpm.span().start,
+            key: "tpm",
+            found: "a TPM".to_owned(),
+            wanted: format!("none: the profile {profile} has no TPM"),
+            remedy: "remove [tpm], or correct node.profile",
+        }),
+        Some(tpm) => tpm.into_inner().check(),
+        None if profile.has_node_key() => Ok(Tpm::none()),
+        None => Err(Keyed {
+            at,
+            key: "tpm",
+            found: "nothing".to_owned(),
+            wanted: format!("[tpm]: the profile {profile} has one"),
+            remedy: "add [tpm] with tcti and ak_state, or correct node.profile",
+        }),
+    }
+}
+
+impl Tpm {
+    /// Of a machine without one; nothing opens it.
+    fn none() -> Self {
+        let (tcti, nowhere) = (Tcti::Device("/dev/null".into()), PathBuf::from("/dev/null"));
+        Self { tcti, ak: None, ak_state: nowhere.clone(), event_log: nowhere, pcrs: Vec::new(), ek_intermediates: None }
     }
 }
 

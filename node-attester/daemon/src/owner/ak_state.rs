@@ -1,20 +1,14 @@
 //! The file that keeps the AK between starts. Its private half is wrapped by the TPM and useless elsewhere; still only its owner may
 //! read it, because whoever has it and the TPM can quote in this node's name.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::Path,
-};
+use std::path::Path;
 
 use podseal_protocol::{
     Limits,
     cbor::{Decoder, Encoder},
-    require,
 };
 
-use super::TpmError;
+use super::{TpmError, key_file};
 use crate::config::AkKind;
 
 const DOMAIN: &str = "podseal.ak-state.v1";
@@ -38,15 +32,7 @@ pub(super) struct AkState {
 impl AkState {
     /// Reads the file; `None` where there is none.
     pub(super) fn read(path: &Path, limits: &Limits) -> Result<Option<Self>, TpmError> {
-        let unreadable = |problem| TpmError::File { path: path.to_owned(), problem };
-        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
-        let file = match OpenOptions::new().read(true).custom_flags(i32::from_ne_bytes(flags.to_ne_bytes())).open(path) {
-            Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(unreadable)?,
-        };
-        only_ours(path, &file)?;
-        let mut bytes = Vec::new();
-        file.take(MOST as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let Some(bytes) = key_file::read(path, MOST)? else { return Ok(None) };
         Self::decode(&bytes, limits).map(Some).map_err(|problem| TpmError::DamagedKeyFile { path: path.to_owned(), problem })
     }
 
@@ -68,28 +54,6 @@ impl AkState {
 
     /// Writes the file, whole or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<(), TpmError> {
-        let bytes = Encoder::message(DOMAIN, 3).bytes(&self.public).bytes(&self.private).finish();
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let beside = path.with_extension("new");
-        let steps = || {
-            let _ = fs::remove_file(&beside);
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&beside, path)?;
-            File::open(folder)?.sync_all()
-        };
-        steps().map_err(|problem| TpmError::File { path: path.to_owned(), problem })
+        key_file::write(path, &Encoder::message(DOMAIN, 3).bytes(&self.public).bytes(&self.private).finish())
     }
-}
-
-/// A regular file of this user that nobody else may read or write.
-fn only_ours(path: &Path, file: &File) -> Result<(), TpmError> {
-    let metadata = file.metadata().map_err(|problem| TpmError::File { path: path.to_owned(), problem })?;
-    let insecure = |found: String, wanted| TpmError::InsecureKeyFile { path: path.to_owned(), found, wanted };
-    require(metadata.is_file(), insecure("no regular file".to_owned(), "a regular file"))?;
-    let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    require(owner == us, insecure(format!("owner {owner}"), "the attester's own user"))?;
-    let mode = metadata.mode() & 0o7777;
-    require(mode & 0o077 == 0, insecure(format!("mode {mode:04o}"), "mode 0600"))
 }

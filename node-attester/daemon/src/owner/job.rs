@@ -8,7 +8,7 @@ use podseal_protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, Recorded, TpmError, tpm::Tpm};
+use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, Recorded, TpmError, machine::Machine};
 use crate::{
     boot_id,
     pod_log::{Log, PodLogError, Table},
@@ -18,7 +18,9 @@ type Reply<T> = oneshot::Sender<Result<T, TpmError>>;
 type Bind = Box<dyn FnOnce(PodLogHead) -> Digest + Send>;
 
 pub(super) enum Job {
-    AkName(Reply<Vec<u8>>),
+    Signer(Reply<Vec<u8>>),
+    Key(Reply<Vec<u8>>),
+    ProveAnew(Reply<()>),
     Enrol(Reply<Identity>),
     Activate {
         credential: Vec<u8>,
@@ -43,19 +45,19 @@ impl Job {
     /// Whether whoever asked has given up. A record is written all the same: what happened has happened.
     fn is_given_up(&self) -> bool {
         match self {
-            Self::AkName(reply) => reply.is_closed(),
+            Self::Signer(reply) | Self::Key(reply) => reply.is_closed(),
             Self::Enrol(reply) => reply.is_closed(),
             Self::Activate { reply, .. } => reply.is_closed(),
             Self::Collect { reply, .. } => reply.is_closed(),
             Self::OpenPodLog(reply) => reply.is_closed(),
-            Self::Record { .. } | Self::End(_) => false,
+            Self::ProveAnew(_) | Self::Record { .. } | Self::End(_) => false,
         }
     }
 }
 
-/// The TPM and the pod log, each opened by the first job that needs it.
+/// The hardware and the pod log, each opened by the first job that needs it.
 pub(super) struct Desk {
-    tpm: Tpm,
+    machine: Machine,
     pod_log: Option<PodLogFiles>,
     log: Option<Log>,
     limits: Limits,
@@ -69,7 +71,7 @@ impl Desk {
             config.pcrs.sort_unstable();
         }
         let limits = config.limits;
-        Self { tpm: Tpm::new(config), pod_log, log: None, limits }
+        Self { machine: Machine::new(config), pod_log, log: None, limits }
     }
 
     /// Does jobs until the last one; then the device is closed before that is answered.
@@ -92,10 +94,15 @@ impl Desk {
             return;
         }
         match job {
-            Job::AkName(reply) => drop(reply.send(self.tpm.closing_on_error(Tpm::ak_name))),
-            Job::Enrol(reply) => drop(reply.send(self.tpm.closing_on_error(Tpm::enrol))),
+            Job::Signer(reply) => drop(reply.send(self.machine.signer())),
+            Job::Key(reply) => drop(reply.send(self.machine.key())),
+            Job::ProveAnew(reply) => {
+                self.machine.prove_anew();
+                drop(reply.send(Ok(())));
+            }
+            Job::Enrol(reply) => drop(reply.send(self.machine.enrol())),
             Job::Activate { credential, encrypted_secret, reply } => {
-                drop(reply.send(self.tpm.closing_on_error(|tpm| tpm.activate(&credential, &encrypted_secret))));
+                drop(reply.send(self.machine.activate(&credential, &encrypted_secret)));
             }
             Job::Collect { from, bind, reply } => drop(reply.send(self.collect(from, bind))),
             Job::OpenPodLog(reply) => drop(reply.send(self.opened().and_then(|(log, _)| Ok(log.sound().map(|()| log.table().clone())?)))),
@@ -108,31 +115,32 @@ impl Desk {
     fn collect(&mut self, from: u64, bind: Bind) -> Result<Collected, TpmError> {
         if self.pod_log.is_none() {
             let pod_log = PodLogHead::NONE;
-            return Ok(Collected { pod_log, parts: self.tpm.collect(&bind(pod_log))? });
+            return Ok(Collected { pod_log, parts: self.machine.collect(&bind(pod_log))? });
         }
         let limits = self.limits;
-        let (log, tpm) = self.opened()?;
+        let (log, machine) = self.opened()?;
         // One that disagrees is shown as it is: the verifier says so, and keeps it.
-        match log.settle(tpm) {
+        match log.settle(machine) {
             Ok(()) | Err(TpmError::PodLog(PodLogError::Disagrees { .. })) => {}
             Err(error) => return Err(error),
         }
         let pod_log = log.head();
-        let mut parts = tpm.collect(&bind(pod_log))?;
+        let mut parts = machine.collect(&bind(pod_log))?;
         if let Some(Err(error)) = quoted(&parts).map(|register| log.agrees(&register)) {
             tracing::error!(%error, "the verifier will refuse this");
         }
         let (from, records) = log.records(from, &limits)?;
         parts.push(Part::PodLog { from, records });
+        parts.sort_by_key(Part::tag);
         Ok(Collected { pod_log, parts })
     }
 
     /// As far as it goes: where the first of them is not written, this is why.
     fn record(&mut self, events: Vec<Event>) -> Result<Recorded, TpmError> {
-        let (log, tpm) = self.opened()?;
+        let (log, machine) = self.opened()?;
         let mut recorded = Recorded { count: 0, head: log.head() };
         for event in events {
-            match log.record(event, tpm) {
+            match log.record(event, machine) {
                 Ok(head) => recorded = Recorded { count: recorded.count + 1, head },
                 Err(error) if recorded.count == 0 => return Err(error),
                 Err(_) => break,
@@ -141,16 +149,16 @@ impl Desk {
         Ok(recorded)
     }
 
-    fn opened(&mut self) -> Result<(&mut Log, &mut Tpm), TpmError> {
+    fn opened(&mut self) -> Result<(&mut Log, &mut Machine), TpmError> {
         let log = match self.log.take() {
             Some(log) => log,
             None => {
                 let PodLogFiles { file, boot_id: path, exceptions } = self.pod_log.as_ref().ok_or(PodLogError::NotKept)?;
                 let boot_id = boot_id::read(path, &self.limits).map_err(|problem| PodLogError::BootId { path: path.clone(), problem })?;
-                Log::open(file, &boot_id, exceptions, &self.limits, &mut self.tpm)?
+                Log::open(file, &boot_id, exceptions, &self.limits, &mut self.machine)?
             }
         };
-        Ok((self.log.insert(log), &mut self.tpm))
+        Ok((self.log.insert(log), &mut self.machine))
     }
 }
 
@@ -158,6 +166,6 @@ impl Desk {
 fn quoted(parts: &[Part]) -> Option<BankDigest> {
     parts.iter().find_map(|part| match part {
         Part::TpmQuote { pcrs, .. } => pcrs.iter().find(|(index, _)| *index == REGISTER).map(|(_, value)| (*value).into()),
-        Part::BootLog(_) | Part::PodLog { .. } => None,
+        _ => None,
     })
 }

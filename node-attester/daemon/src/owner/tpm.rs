@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read as _, path::PathBuf, str::FromStr as _, time::Duration};
 
-use podseal_protocol::{BankDigest, Digest, evidence::Part, pod_log::Register, require};
+use podseal_protocol::{Bank, BankDigest, Digest, evidence::Part, pod_log::Register, require};
 use tss_esapi::{
     Context, TctiNameConf,
     abstraction::{AsymmetricAlgorithmSelection, DefaultKey, ek, nv},
@@ -43,6 +43,9 @@ const RETRIES: u32 = 5;
 /// First handles of what a former client may have left: HMAC sessions, policy sessions, transient objects (TPM 2.0 Part 2, section 7.2).
 const LEFT_BEHIND: [u32; 3] = [0x0200_0000, 0x0300_0000, 0x8000_0000];
 
+/// TPM2_Certify of a key, over a binding: TPMS_ATTEST and TPMT_SIGNATURE.
+pub(super) type Certify = fn(&mut Context, KeyHandle, &Digest) -> Result<(Vec<u8>, Vec<u8>), TpmError>;
+
 /// A TPM, open or to be opened by the next job.
 pub(super) struct Tpm {
     config: OwnerConfig,
@@ -82,19 +85,45 @@ impl Tpm {
         Ok(self.ak()?.1.name)
     }
 
-    pub(super) fn enrol(&mut self) -> Result<Identity, TpmError> {
+    /// TPMT_PUBLIC of the AK, which is made where there is none.
+    pub(super) fn make_ak(&mut self) -> Result<Vec<u8>, TpmError> {
         let (path, kind) = (self.config.ak_state.clone(), self.config.ak.unwrap_or(UNLESS_SAID));
-        let state = self.state()?;
-        state.as_ref().map_or(Ok(()), |state| self.is_as_configured(state))?;
+        if let Some(state) = self.state()? {
+            self.is_as_configured(&state)?;
+            return Ok(state.public);
+        }
         let Open { context, ek, .. } = self.open()?;
-        let state = match state {
-            Some(state) => state,
-            None => {
-                let state = ak::create(context, *ek, kind)?;
-                state.write(&path)?;
-                state
-            }
-        };
+        let state = ak::create(context, *ek, kind)?;
+        state.write(&path)?;
+        Ok(state.public)
+    }
+
+    /// Runs a job on the open TPM; after an error the device is closed.
+    pub(super) fn with_context<T>(&mut self, job: impl Fn(&mut Context) -> Result<T, TpmError>) -> Result<T, TpmError> {
+        self.closing_on_error(|tpm| job(&mut tpm.open()?.context))
+    }
+
+    /// A statement of another key about the AK: `certify` is given the AK and what the statement is over.
+    pub(super) fn certified(&mut self, certify: Certify, binding: &Digest) -> Result<(Vec<u8>, Vec<u8>), TpmError> {
+        self.closing_on_error(|tpm| {
+            let (open, ak) = tpm.ak()?;
+            certify(&mut open.context, ak.handle, binding)
+        })
+    }
+
+    /// Closes the device: somebody else is to use it.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// The firmware's event log.
+    pub(super) fn boot_log(&self) -> Result<Vec<u8>, TpmError> {
+        read_event_log(&self.config.event_log, self.config.limits.evidence_part)
+    }
+
+    pub(super) fn enrol(&mut self) -> Result<Identity, TpmError> {
+        let ak_public = self.make_ak()?;
+        let Open { context, ek, .. } = self.open()?;
         let index = NvIndexTpmHandle::new(EK_CERTIFICATE).map_err(TpmError::at("NV index of the EK certificate"))?;
         let read = context.execute_with_nullauth_session(|c| nv::read_full(c, NvAuth::Owner, index));
         let certificate = read.map_err(|problem| TpmError::NoEkCertificate { problem })?;
@@ -102,7 +131,7 @@ impl Tpm {
         Ok(Identity {
             ek_certificate: der_alone(certificate)?,
             ek_public: ek_public.marshall().map_err(TpmError::at("TPMT_PUBLIC of the EK"))?,
-            ak_public: state.public,
+            ak_public,
         })
     }
 
@@ -178,8 +207,7 @@ impl Collector for Tpm {
             let (open, ak) = tpm.ak()?;
             quote::quote(&mut open.context, ak.handle, &pcrs, binding)
         })?;
-        let log = read_event_log(&self.config.event_log, self.config.limits.evidence_part)?;
-        Ok(vec![quote, Part::BootLog(log)])
+        Ok(vec![quote, Part::BootLog(self.boot_log()?)])
     }
 
     fn pod_log_register(&self) -> Register {
@@ -187,11 +215,11 @@ impl Collector for Tpm {
     }
 
     fn register(&mut self) -> Result<BankDigest, TpmError> {
-        self.closing_on_error(|tpm| pod_log::register(&mut tpm.open()?.context))
+        self.with_context(|context| pod_log::register(context, Bank::Sha256))
     }
 
     fn extend(&mut self, digest: &BankDigest) -> Result<(), TpmError> {
-        self.closing_on_error(|tpm| pod_log::extend(&mut tpm.open()?.context, digest))
+        self.with_context(|context| pod_log::extend(context, digest))
     }
 }
 

@@ -7,6 +7,9 @@ use podseal_protocol::{evidence::Part, exchange::Outcome};
 /// By which a verifier says that it does not have the records before those that were sent.
 const RESEND: &str = "pod_log.resend";
 
+/// By which a verifier says that it does not know what proved this boot.
+const PROVE: &str = "azure.boot_proved";
+
 /// Bytes that a batch leaves free for records that come while it is quoted.
 const SPARE: usize = 64 << 10;
 
@@ -72,14 +75,19 @@ impl Replayed {
     }
 }
 
-/// Whether a refusal says only that the answer came late or that the log was lost: nothing about node or workload.
+/// Whether a refusal says only that the answer came late, or that the log or what proved this boot was lost: nothing about node or workload.
 pub(crate) fn is_late(reason: &str) -> bool {
-    [RESEND, "challenge.expired", "node.overtaken"].contains(&reason)
+    [RESEND, PROVE, "challenge.expired", "node.overtaken"].contains(&reason)
 }
 
 /// Whether the verifier says no more than [`is_late`].
 pub(super) fn came_late(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Refused { reason, .. } if is_late(reason))
+}
+
+/// Whether the verifier wants this boot proved anew.
+pub(super) fn asks_for_proof(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused { reason, .. } if reason == PROVE)
 }
 
 /// Whether the verifier wants all of the pod log before it decides.

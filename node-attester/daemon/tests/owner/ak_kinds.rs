@@ -74,7 +74,7 @@ async fn is_made_kept_and_used(kind: AkKind) {
     let dir = tempfile::tempdir().unwrap();
     let first = owner(&tpm, dir.path(), Some(kind));
     let identity = first.enrol().await.unwrap();
-    assert_eq!(first.ak_name().await.unwrap(), name(&identity.ak_public));
+    assert_eq!(first.signer().await.unwrap(), name(&identity.ak_public));
     quotes(&first, kind, &identity.ak_public).await;
     let secret = [7; 32];
     let (credential, encrypted) = make_credential(dir.path(), &identity.ek_public, &name(&identity.ak_public), &secret);
@@ -86,7 +86,7 @@ async fn is_made_kept_and_used(kind: AkKind) {
     tpm.power_off();
     tpm.power_on();
     let second = owner(&tpm, dir.path(), Some(kind));
-    assert_eq!(second.ak_name().await.unwrap(), name(&identity.ak_public));
+    assert_eq!(second.signer().await.unwrap(), name(&identity.ak_public));
     quotes(&second, kind, &identity.ak_public).await;
     assert_eq!(second.enrol().await.unwrap().ak_public, identity.ak_public);
     assert_eq!(fs::read(dir.path().join("ak")).unwrap(), kept);
@@ -148,6 +148,6 @@ async fn a_key_file_of_neither_kind_is_refused() {
     // TPM_ALG_KEYEDHASH.
     file[at + 1] = 0x08;
     fs::write(&ak, file).unwrap();
-    let error = owner(&tpm, dir.path(), None).ak_name().await.expect_err("no asymmetric key");
+    let error = owner(&tpm, dir.path(), None).signer().await.expect_err("no asymmetric key");
     assert!(matches!(&error, TpmError::DamagedKeyFile { problem, .. } if problem.contains("neither an RSA nor an ECC key")), "{error}");
 }

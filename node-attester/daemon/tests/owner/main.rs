@@ -12,10 +12,10 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, t
 
 use ak_kinds::verify;
 use podseal_node_attester::{
-    config::AkKind,
+    config::{AkKind, Evidence},
     owner::{Owner, OwnerConfig, TpmError},
 };
-use podseal_protocol::{Digest, Limits, evidence::Part};
+use podseal_protocol::{Digest, Limits, Profile, evidence::Part};
 use swtpm::{Maker, Swtpm};
 
 const PCRS: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
@@ -25,7 +25,8 @@ fn config(tpm: &Swtpm, dir: &Path, ak: Option<AkKind>) -> OwnerConfig {
     let event_log = dir.join("event-log");
     fs::write(&event_log, LOG).unwrap();
     let (tcti, ak_state, deadline) = (tpm.tcti(), dir.join("ak"), Duration::from_secs(30));
-    OwnerConfig { tcti, ak, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline, pod_log: None }
+    let (profile, evidence) = (Profile::Tpm, Evidence::default());
+    OwnerConfig { profile, evidence, tcti, ak, ak_state, event_log, pcrs: PCRS.to_vec(), limits: Limits::DEFAULT, deadline, pod_log: None }
 }
 
 /// Where the configuration says nothing about the AK's kind.
@@ -56,7 +57,7 @@ async fn a_quote_verifies_under_the_enrolled_key() {
     let dir = tempfile::tempdir().unwrap();
     let owner = owner(&tpm, dir.path());
     let identity = owner.enrol().await.unwrap();
-    assert_eq!(owner.ak_name().await.unwrap(), name(&identity.ak_public));
+    assert_eq!(owner.signer().await.unwrap(), name(&identity.ak_public));
 
     let binding = Digest::of(b"binding");
     let parts = collect(&owner, binding).await.unwrap();
@@ -154,20 +155,20 @@ async fn a_key_file_that_others_can_use_or_that_is_not_this_tpms_is_refused() {
     let (one, two) = (Swtpm::start(maker.make("one")), Swtpm::start(maker.make("two")));
     let dir = tempfile::tempdir().unwrap();
     owner(&one, dir.path()).enrol().await.unwrap();
-    let error = owner(&two, dir.path()).ak_name().await.expect_err("the key of another TPM");
+    let error = owner(&two, dir.path()).signer().await.expect_err("the key of another TPM");
     assert!(error.to_string().contains("is this the TPM that was enrolled?"), "{error}");
 
     let ak = dir.path().join("ak");
     for mode in [0o640, 0o604, 0o620, 0o660] {
         fs::set_permissions(&ak, fs::Permissions::from_mode(mode)).unwrap();
-        let error = owner(&one, dir.path()).ak_name().await.expect_err("others can use it");
+        let error = owner(&one, dir.path()).signer().await.expect_err("others can use it");
         assert!(matches!(error, TpmError::InsecureKeyFile { .. }), "{mode:o}: {error}");
     }
     fs::set_permissions(&ak, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(owner(&one, dir.path()).ak_name().await.is_ok());
+    assert!(owner(&one, dir.path()).signer().await.is_ok());
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(&ak, Some(4711), None).unwrap();
-        let error = owner(&one, dir.path()).ak_name().await.expect_err("somebody else's");
+        let error = owner(&one, dir.path()).signer().await.expect_err("somebody else's");
         assert!(matches!(&error, TpmError::InsecureKeyFile { found, .. } if found == "owner 4711"), "{error}");
         std::os::unix::fs::chown(&ak, Some(0), None).unwrap();
     } else {
@@ -175,17 +176,17 @@ async fn a_key_file_that_others_can_use_or_that_is_not_this_tpms_is_refused() {
     }
     for damaged in [Vec::new(), b"?".to_vec(), [fs::read(&ak).unwrap(), vec![0]].concat()] {
         fs::write(&ak, damaged).unwrap();
-        let error = owner(&one, dir.path()).ak_name().await.expect_err("damaged");
+        let error = owner(&one, dir.path()).signer().await.expect_err("damaged");
         assert!(matches!(error, TpmError::DamagedKeyFile { .. }), "{error}");
     }
     fs::rename(&ak, dir.path().join("real")).unwrap();
     let status = Command::new("mkfifo").arg("-m600").arg(&ak).status().unwrap();
     assert!(status.success());
-    let error = owner(&one, dir.path()).ak_name().await.expect_err("a pipe");
+    let error = owner(&one, dir.path()).signer().await.expect_err("a pipe");
     assert!(matches!(&error, TpmError::InsecureKeyFile { found, .. } if found == "no regular file"), "{error}");
     fs::remove_file(&ak).unwrap();
     std::os::unix::fs::symlink(dir.path().join("real"), &ak).unwrap();
-    let error = owner(&one, dir.path()).ak_name().await.expect_err("a link");
+    let error = owner(&one, dir.path()).signer().await.expect_err("a link");
     assert!(matches!(error, TpmError::File { .. }), "{error}");
 }
 

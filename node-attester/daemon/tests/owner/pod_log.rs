@@ -9,12 +9,13 @@ use std::{
 };
 
 use podseal_node_attester::{
+    config::Evidence,
     hardening::Exception,
     owner::{Collected, Owner, OwnerConfig, PodLogFiles, TpmError},
     pod_log::{Disagreement, PodLogError, Table},
 };
 use podseal_protocol::{
-    BankDigest, Digest, Limits,
+    BankDigest, Digest, Limits, Profile,
     binding::PodLogHead,
     evidence::Part,
     pod_log::{Digests, Event, REGISTER, Record, Records, Register, Standing, Started, extended},
@@ -59,6 +60,8 @@ impl Machine {
     /// One that does without these.
     async fn owner_without(&self, exceptions: &[Exception]) -> Owner {
         let config = OwnerConfig {
+            profile: Profile::Tpm,
+            evidence: Evidence::default(),
             tcti: self.tpm.tcti(),
             ak: None,
             ak_state: self.path("ak"),

@@ -7,7 +7,7 @@ use podseal_node_attester::{
     round::{Arrivals, Attest, Replayed, RoundError, Rounds, Waiting},
 };
 use podseal_protocol::{
-    Digest, Limits, Purpose, ReceivedChallenge,
+    Digest, Limits, Profile, Purpose, ReceivedChallenge,
     binding::{BindingInputs, binding},
     evidence::{Evidence, Part},
     exchange::{Exchange, ExchangeReply, Outcome},
@@ -102,6 +102,7 @@ async fn only_what_is_new_is_sent_until_the_verifier_wants_all() {
         Scripted { pinned: Arc::clone(&pinned), reasons: Mutex::new(script), came: Arc::clone(&came), challenges: Mutex::default() };
     let client = pinned.client(scripted).await;
     let rounds = Rounds {
+        profile: Profile::Tpm,
         node: "node-a".to_owned(),
         verifier: pinned.id(),
         boot_id: machine.path("boot_id"),
@@ -124,7 +125,7 @@ async fn only_what_is_new_is_sent_until_the_verifier_wants_all() {
     }
     // Any decision shows that what was sent was replayed. A verifier that wants all twice in a row is not asked a third time.
     assert_eq!(heard, ["policy.permit", "", "", "pod_log.resend", ""]);
-    let signer = owner.ak_name().await.unwrap();
+    let signer = owner.signer().await.unwrap();
     let came = came.lock().unwrap();
     let brought: Vec<_> = came.iter().map(|exchange| brought(exchange, &pinned, &signer)).collect();
     assert_eq!(brought, [(0, 1), (1, 2), (2, 3), (0, 3), (3, 4), (0, 4), (0, 5)]);

@@ -2,7 +2,7 @@
 
 use podseal_node_attester::enrol::owner_config;
 use podseal_node_attester::owner::{Identity, Owner};
-use podseal_protocol::join::{Activation, ActivationReply, Join, JoinReply};
+use podseal_protocol::join::{Activation, ActivationReply, Join, JoinReply, Proof};
 use podseal_protocol::{Limits, Purpose};
 use podseal_wire::{ChallengeRequest, Message, pinned};
 
@@ -58,10 +58,12 @@ impl Joining {
             cluster: self.cluster.clone(),
             node_uid: self.machine.uid().into(),
             profile: PROFILE.into(),
-            ek_certificate: self.identity.ek_certificate.clone(),
-            intermediates: self.intermediates.clone(),
-            ek_public: self.identity.ek_public.clone(),
-            ak_public: self.identity.ak_public.clone(),
+            key: self.identity.ak_public.clone(),
+            proof: Proof::Ek {
+                certificate: self.identity.ek_certificate.clone(),
+                intermediates: self.intermediates.clone(),
+                public: self.identity.ek_public.clone(),
+            },
         })
     }
 
@@ -86,7 +88,7 @@ impl Joining {
     /// # Errors
     /// As [`Joining::join`].
     pub fn activate(&self, request: &Join, secret: [u8; 32]) -> Result<ActivationReply, BenchError> {
-        let body = Activation { join: request.encode(), secret }.encode();
+        let body = Activation { join: request.encode(), secret: Some(secret) }.encode();
         let reply = self.admin.call_attestation(|mut client| async move { client.activate(Message { body }).await })?;
         ActivationReply::decode(&reply.body, &Limits::DEFAULT)
             .map_err(|error| BenchError::answer("Activate", error.to_string(), "an activation reply"))

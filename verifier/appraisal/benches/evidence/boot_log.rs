@@ -22,7 +22,7 @@ pub(crate) fn run() -> bool {
     let events = events();
     let log = boot::log(&events);
     let registers = PcrSet::of(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
-    let wanted = Capture { name: "golden", expires: NOW + 1, bank: Bank::Sha256, layout: Layout::Tpm, registers };
+    let wanted = Capture { name: "golden", expires: NOW + 1, bank: Bank::Sha256, layout: Layout::Tpm, registers, launch: None };
     let references = [Reference::parse(&capture(&log, &wanted, &Limits::DEFAULT).unwrap()).unwrap()];
     let mut quoted = PcrValues::new(Bank::Sha256);
     assert!(boot::registers(&events).iter().all(|(index, value)| quoted.insert(*index, &value.0)));
@@ -60,6 +60,6 @@ fn compared(log: &[u8], quoted: &PcrValues, references: &[Reference]) -> bool {
     let mut checks = Checks::owing(&[]);
     let replayed = ReplayedLog::replay(log, Bank::Sha256, Layout::Tpm, &Limits::DEFAULT);
     let Some(proved) = appraise_log(replayed.as_ref(), quoted, &mut checks) else { return false };
-    let boot = MeasuredBoot { quoted, layout: Layout::Tpm, log: Some(&proved), log_bytes: log };
+    let boot = MeasuredBoot { launch: None, quoted: Some(quoted), layout: Some(Layout::Tpm), log: Some(&proved), log_bytes: log };
     matches!(appraise_boot(references, boot, NOW, &Limits::DEFAULT, &mut checks), Claim::Appraised(_))
 }

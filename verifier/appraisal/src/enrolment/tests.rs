@@ -2,7 +2,7 @@
 //! Each step by itself, honest and not. What a whole enrolment comes to is tested through the verifier.
 
 use super::*;
-use podseal_protocol::{Challenge, Limits, MacKey};
+use podseal_protocol::{Challenge, MacKey};
 
 const ISSUED: u64 = 1_780_272_000;
 
@@ -32,11 +32,9 @@ fn join() -> Join {
         node: "node-1".to_owned(),
         cluster: "east".to_owned(),
         node_uid: "uid".to_owned(),
-        profile: PROFILE_TPM.to_owned(),
-        ek_certificate: Vec::new(),
-        intermediates: Vec::new(),
-        ek_public: Vec::new(),
-        ak_public: Vec::new(),
+        profile: Profile::Tpm.as_str().to_owned(),
+        key: Vec::new(),
+        proof: Proof::Ek { certificate: Vec::new(), intermediates: Vec::new(), public: Vec::new() },
     }
 }
 
@@ -78,6 +76,9 @@ fn verdict(change: impl FnOnce(&mut Case), rule: &'static Rule) -> Verdict {
         now: case.now,
         challenge_issued: case.challenge_issued,
         roots: &roots,
+        hardware: &Hardware::none(),
+        endorsements: &Gathered::default(),
+        limits: Limits::DEFAULT,
         cluster_known: case.cluster_known,
         token: case.token,
         name_taken: case.name_taken,

@@ -39,7 +39,7 @@ impl<'a> Presented<'a> {
     pub(crate) fn of(evidence: &'a Evidence) -> Option<Self> {
         let records = evidence.parts.iter().find_map(|part| match part {
             Part::PodLog { from, records } => Some((*from, records.as_slice())),
-            Part::TpmQuote { .. } | Part::BootLog(_) => None,
+            _ => None,
         });
         let none = records.is_none() && evidence.pod_log == PodLogHead::NONE;
         (!none).then_some(Self { boot_id: &evidence.boot_id, claimed: evidence.pod_log, records })

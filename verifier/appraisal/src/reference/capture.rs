@@ -8,6 +8,7 @@ use crate::{
     eventlog::{EventLog, LogError, covered_bytes, describe},
     hex::encode as hex,
     layout::Layout,
+    machine::Launch,
     tpm::{HashAlgorithm, PcrSet},
 };
 use podseal_protocol::{Bank, Limits};
@@ -28,6 +29,8 @@ pub struct Capture<'a> {
     pub layout: Layout,
     /// The registers that it covers.
     pub registers: PcrSet,
+    /// What the node's hardware measured at its start, where it does.
+    pub launch: Option<Launch>,
 }
 
 /// Why no reference file can be derived.
@@ -56,7 +59,7 @@ pub enum CaptureError {
 /// # Errors
 /// [`CaptureError`].
 pub fn capture(log: &[u8], wanted: &Capture<'_>, limits: &Limits) -> Result<String, CaptureError> {
-    let Capture { name, expires, bank, layout, registers } = *wanted;
+    let Capture { name, expires, bank, layout, registers, launch } = *wanted;
     let hash = HashAlgorithm::from(bank);
     let log = EventLog::parse(log, limits)?;
     let mut event = Vec::new();
@@ -76,7 +79,35 @@ pub fn capture(log: &[u8], wanted: &Capture<'_>, limits: &Limits) -> Result<Stri
     let silent = registers.iter().filter(|pcr| event.iter().all(|event| event.pcr != *pcr));
     let pcr: BTreeMap<_, _> = silent.map(|pcr| (pcr.to_string(), bank.zero().to_string())).collect();
     let expires = calendar::from_unix(expires).ok_or(CaptureError::Expires(expires))?;
-    let raw = RawReference { name: name.to_owned(), expires, require_secure_boot: false, bank: bank.into(), layout, pcr, event };
+    let raw = RawReference {
+        name: name.to_owned(),
+        expires,
+        require_secure_boot: false,
+        bank: bank.into(),
+        layout,
+        launch: launch.map(Into::into),
+        pcr,
+        event,
+    };
+    toml::to_string(&raw).map_err(|error| CaptureError::Toml(error.to_string()))
+}
+
+/// The reference file for a machine whose hardware has no registers: its launch alone.
+///
+/// # Errors
+/// [`CaptureError::Expires`], [`CaptureError::Toml`].
+pub fn capture_launch(name: &str, expires: u64, launch: Launch) -> Result<String, CaptureError> {
+    let expires = calendar::from_unix(expires).ok_or(CaptureError::Expires(expires))?;
+    let raw = RawReference {
+        name: name.to_owned(),
+        expires,
+        require_secure_boot: false,
+        bank: Bank::Sha256.into(),
+        layout: Layout::Tpm,
+        launch: Some(launch.into()),
+        pcr: BTreeMap::new(),
+        event: Vec::new(),
+    };
     toml::to_string(&raw).map_err(|error| CaptureError::Toml(error.to_string()))
 }
 

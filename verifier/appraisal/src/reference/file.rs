@@ -6,7 +6,10 @@ use podseal_protocol::{Bank, BankDigest};
 use serde::{Deserialize, Serialize};
 use toml::value::Datetime;
 
-use super::{Covered, Event, Reference};
+use super::{
+    Covered, Event, Measured, Reference,
+    launch::{LaunchValues, RawLaunch},
+};
 use crate::calendar;
 use crate::layout::Layout;
 use crate::tpm::PcrSet;
@@ -23,6 +26,8 @@ pub(super) struct RawReference {
     pub(super) bank: RawBank,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) layout: Layout,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) launch: Option<RawLaunch>,
     #[serde(default)]
     pub(super) pcr: BTreeMap<String, String>,
     #[serde(default)]
@@ -119,8 +124,16 @@ pub enum ReferenceError {
     /// A register by its total and by its events.
     #[error("the reference file lists PCR {0} under [pcr] and as [[event]]: keep one")]
     Twice(u8),
+    /// Something that is no measurement of a launch.
+    #[error("the reference file has {0:?} under [launch]: wanted 96 hexadecimal digits, as the hardware reports them (podseal explain)")]
+    NotAMeasurement(String),
+    /// Launch values that say nothing, or too much.
+    #[error(
+        "[launch] of the reference file: wanted measurement (1 to 64), signer, or both; guest_svn only with signer, kernel only with measurement"
+    )]
+    Launch,
     /// Nothing to compare.
-    #[error("the reference file covers no register: list some under [pcr] or as [[event]]")]
+    #[error("the reference file covers nothing: list registers under [pcr] or as [[event]], or a launch under [launch]")]
     Nothing,
 }
 
@@ -155,10 +168,20 @@ impl Reference {
                 Covered::Total(_) => return Err(ReferenceError::Twice(event.pcr)),
             }
         }
-        if covered.is_empty() {
+        let launch = raw.launch.as_ref().map(LaunchValues::checked).transpose()?;
+        if covered.is_empty() && launch.is_none() {
             return Err(ReferenceError::Nothing);
         }
-        Ok(Self { name: raw.name, expires, require_secure_boot: raw.require_secure_boot, bank, layout, covered })
+        Ok(Self { name: raw.name, expires, require_secure_boot: raw.require_secure_boot, bank, layout, launch, covered })
+    }
+
+    /// Whether it is a set for a machine of this kind.
+    pub(super) fn fits(&self, measured: &Measured<'_>) -> bool {
+        let registers = match (measured.quoted, measured.layout) {
+            (Some(quoted), Some(layout)) => !self.covered.is_empty() && (self.bank, self.layout) == (quoted.bank(), layout),
+            _ => self.covered.is_empty(),
+        };
+        registers && self.launch.is_some() == measured.launch.is_some()
     }
 
     /// Name of the set.
@@ -183,6 +206,12 @@ impl Reference {
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// Whether it says what a TEE's hardware has to have measured at the start.
+    #[must_use]
+    pub fn covers_launch(&self) -> bool {
+        self.launch.is_some()
     }
 
     /// The registers that it covers.

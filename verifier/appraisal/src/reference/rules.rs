@@ -11,6 +11,12 @@ pub static NOT_EXPIRED: Rule = Rule {
     spec: "RFC 9334, 8.3; docs/ARCHITECTURE.md, reference values",
     remedy: "review the reference values and apply them again with a later expires",
 };
+/// What the hardware measured at the guest's start is as the set has it.
+pub static LAUNCH: Rule = Rule {
+    name: "reference.launch",
+    spec: "AMD 56860, table 23, MEASUREMENT and ID_KEY_DIGEST; Intel TDX Module ABI, MRTD",
+    remedy: CAPTURE,
+};
 /// The registers of the firmware are as the set has them.
 pub static FIRMWARE: Rule = Rule { name: "reference.firmware", spec: "TCG PC Client PFP 1.06, 2.3.4", remedy: CAPTURE };
 /// Boot loader, kernel and command line are as the set has them.

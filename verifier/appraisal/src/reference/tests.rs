@@ -72,8 +72,9 @@ fn golden() -> Reference {
 fn appraise(references: &[Reference], boot: &Boot0, now: u64) -> (Claim<Boot>, Vec<Check>) {
     let describe = |event: &ReplayedEvent| boot.texts.get(event.position - 1).map(|text| (*text).to_owned());
     let measured = Measured {
-        quoted: &boot.quoted,
-        layout: boot.layout,
+        launch: None,
+        quoted: Some(&boot.quoted),
+        layout: Some(boot.layout),
         proved: boot.proved,
         events: boot.events.iter().collect(),
         secure_boot: boot.secure_boot.clone(),
@@ -248,7 +249,7 @@ fn log(bank: Bank, events: &[(u8, &str)]) -> Vec<u8> {
 }
 
 fn wanted(bank: Bank, layout: Layout, registers: &[u8]) -> Capture<'static> {
-    Capture { name: "golden", expires: EXPIRES, bank, layout, registers: PcrSet::of(registers).unwrap() }
+    Capture { name: "golden", expires: EXPIRES, bank, layout, registers: PcrSet::of(registers).unwrap(), launch: None }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::tdx::{
     TdxEvidence, TdxFacts, appraise as appraise_tcb, appraise_certificates, appraise_lists, appraise_policy, appraise_quote,
     pck_certificate,
 };
-use crate::x509::Crl;
+use crate::x509::{Crl, common_name};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use x509_parser::prelude::X509Certificate;
@@ -143,8 +143,7 @@ fn tell_pck(certificate: &X509Certificate<'_>, pck: &Pck, findings: &mut Finding
     findings.claim("pceid", hex(&pck.pceid));
     findings.claim("pck_pcesvn", pck.pcesvn);
     findings.claim("pck_sgx_tcb_components", pck.components.to_vec());
-    let issuer = certificate.issuer().iter_common_name().next().and_then(|name| name.as_str().ok());
-    findings.claim("pck_ca", issuer);
+    findings.claim("pck_ca", common_name(certificate.issuer()));
     findings.claim("pck_serial", hex(&pck.serial));
     findings.claim("pck_not_before", rfc3339(certificate.validity().not_before.timestamp()));
     findings.claim("pck_not_after", rfc3339(certificate.validity().not_after.timestamp()));

@@ -12,11 +12,10 @@ use super::words::SigningKey;
 use crate::check::Checks;
 use crate::claims::RootKind;
 use crate::hex::encode as hex;
-use crate::x509::{Chain, EvidenceKind, PathError, Profile, Roots};
+use crate::x509::{Chain, EvidenceKind, PathError, Profile, Roots, common_name};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use podseal_protocol::Digest;
 use x509_parser::prelude::X509Certificate;
-use x509_parser::x509::X509Name;
 
 const PROFILE: Profile = Profile { purpose: "the key of SEV-SNP reports", usage: None, processed: &[] };
 
@@ -58,6 +57,20 @@ pub enum Part {
     Asvk,
     /// The root's.
     Ark,
+}
+
+impl Part {
+    /// What AMD calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vcek => "VCEK",
+            Self::Vlek => "VLEK",
+            Self::Ask => "ASK",
+            Self::Asvk => "ASVK",
+            Self::Ark => "ARK",
+        }
+    }
 }
 
 /// Why there are no facts.
@@ -236,10 +249,6 @@ pub(super) fn verifies(report: &Report<'_>, certificate: &X509Certificate<'_>) -
     let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, certificate.public_key().raw);
     let algorithm = report.body.signature_algo == 1;
     algorithm && report.fixed_signature().is_some_and(|signature| key.verify(report.signed, &signature).is_ok())
-}
-
-fn common_name<'n>(name: &'n X509Name<'_>) -> Option<&'n str> {
-    name.iter_common_name().next().and_then(|name| name.as_str().ok())
 }
 
 /// The certificate that would have to be there for a path, if it is just that: no certificate has the issuer's name, and those there are

@@ -5,6 +5,7 @@
 
 mod key;
 
+use super::signer::Signer;
 use super::structures::{Attributes, KeyParameters, Name, Public, Scheme, Signature};
 use crate::check::{Checks, Rule};
 use key::Key;
@@ -56,6 +57,7 @@ pub static RULES: [&Rule; 7] =
 pub struct AkPublic {
     name: Name,
     key: Arc<Key>,
+    signer: Arc<Signer>,
 }
 
 impl AkPublic {
@@ -69,6 +71,12 @@ impl AkPublic {
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         self.key.scheme()
+    }
+
+    /// Whether it is not the key `other`, whatever else its public area says.
+    #[must_use]
+    pub fn is_other_than(&self, other: &Signer) -> bool {
+        *self.signer != *other
     }
 
     /// Whether `signature` is one of `message` by this key, in this key's own scheme.
@@ -104,7 +112,8 @@ pub fn appraise_ak(tpmt_public: &[u8], checks: &mut Checks) -> Option<AkPublic> 
         holds &=
             checks.record(rule, found == wanted, format!("{name} {}", set_or_clear(wanted)), format!("{name} {}", set_or_clear(found)));
     }
-    Some(AkPublic { name: public.name(), key: Arc::new(key?) }).filter(|_| holds)
+    let signer = Arc::new(Signer::of_public(&public)?);
+    Some(AkPublic { name: public.name(), key: Arc::new(key?), signer }).filter(|_| holds)
 }
 
 fn describe(public: &Public<'_>) -> String {

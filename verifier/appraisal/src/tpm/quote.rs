@@ -161,6 +161,7 @@ fn quote_of<'a>(bytes: &'a [u8], checks: &mut Checks) -> Option<(Attest<'a>, Vec
     let (quote, found) = match Attest::parse(bytes) {
         Ok(attest) => match attest.attested {
             Attested::Quote { ref selections, digest } => (Some((selections.clone(), digest, attest)), WANTED.to_owned()),
+            Attested::Certify { .. } => (None, "TPM_ST_ATTEST_CERTIFY".to_owned()),
             Attested::Creation { .. } => (None, "TPM_ST_ATTEST_CREATION".to_owned()),
         },
         Err(error) => (None, error.to_string()),

@@ -18,6 +18,11 @@ pub(crate) fn rfc4514(name: &X509Name<'_>) -> String {
     reversed.join(",")
 }
 
+/// The first common name (X.520, 6.2.2), where it is text.
+pub(crate) fn common_name<'n>(name: &'n X509Name<'_>) -> Option<&'n str> {
+    name.iter_common_name().next().and_then(|name| name.as_str().ok())
+}
+
 /// 2.4: a value that is no text.
 fn encoded(value: &[u8]) -> String {
     format!("#{}", crate::hex::encode(value))

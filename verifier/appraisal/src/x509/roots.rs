@@ -172,6 +172,12 @@ impl Roots {
         Self::new(files.collect()).unwrap_or_default()
     }
 
+    /// The files of [`Roots::shipped`], name and contents, as [`Roots::of_folder`] reads them.
+    #[must_use]
+    pub fn shipped_files() -> Vec<(String, Vec<u8>)> {
+        SHIPPED.iter().map(|(name, toml)| ((*name).to_owned(), toml.as_bytes().to_vec())).collect()
+    }
+
     /// The roots of a folder: files of the form of `policies/roots` (`*.toml`), and certificates in PEM or DER, which count as test roots for
     /// everything that they fit. Other files are none.
     ///

@@ -10,7 +10,8 @@ use super::{
 
 /// As the honest quote has it, and older than the honest challenge.
 fn before() -> NodeState {
-    NodeState { reset_count: 7, restart_count: 2, clock: 90_000, pod_log: PodLogHead::NONE, appraised: NOW - 60 }
+    let none = Digest([0; 32]);
+    NodeState { reset_count: 7, restart_count: 2, clock: 90_000, start: none, report: none, pod_log: PodLogHead::NONE, appraised: NOW - 60 }
 }
 
 fn world(change: impl FnOnce(&mut NodeState)) -> World {

@@ -7,6 +7,7 @@ use podseal_appraisal::{
     check::{Check, Verdict, first_obstacle, worst},
     claims::RootKind,
     enrolment::{Candidate, Context, TokenFound, appraise_join, is_node_name},
+    machine::{Gathered, Hardware},
     tpm::{
         credential::{CredentialRandomness, make_credential},
         ek::{EkRoot, EkRoots},
@@ -14,7 +15,7 @@ use podseal_appraisal::{
 };
 use podseal_protocol::{
     Challenge, Digest, Limits, MacKey, Purpose, ReceivedChallenge,
-    join::{Join, activation_secret, is_activation_secret},
+    join::{Join, Proof, activation_secret, is_activation_secret},
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_RSA_SHA256,
@@ -64,6 +65,10 @@ impl Maker {
     }
 }
 
+fn ek(certificate: Vec<u8>, public: Vec<u8>) -> Proof {
+    Proof::Ek { certificate, intermediates: Vec::new(), public }
+}
+
 fn ek_usage() -> Option<Vec<u64>> {
     Some(vec![2, 23, 133, 8, 1])
 }
@@ -107,10 +112,8 @@ fn honest() -> Request {
             cluster: text("prod-eu"),
             node_uid: text("2f0a7c1e"),
             profile: text("tpm"),
-            ek_certificate: MAKER.certificate(ek_usage()),
-            intermediates: Vec::new(),
-            ek_public: MAKER.ek_public(),
-            ak_public: ak_public(0, SIGNING),
+            key: ak_public(0, SIGNING),
+            proof: Proof::Ek { certificate: MAKER.certificate(ek_usage()), intermediates: Vec::new(), public: MAKER.ek_public() },
         },
         root_kind: RootKind::Test,
         cluster_known: true,
@@ -143,6 +146,9 @@ fn run(request: &Request) -> (Vec<Check>, Option<Candidate>) {
         now: request.now,
         challenge_issued: challenge.issued_under(&mac_key(1)),
         roots: &EkRoots::new(vec![root]).unwrap(),
+        hardware: &Hardware::none(),
+        endorsements: &Gathered::default(),
+        limits: Limits::DEFAULT,
         cluster_known: request.cluster_known,
         token: request.token.clone(),
         name_taken: request.name_taken,
@@ -173,8 +179,8 @@ fn refused(rules: &[&str], what: &str, change: impl FnOnce(&mut Request)) {
 fn honest_node_joins() {
     let record = candidate(&honest()).record().clone();
     assert_eq!((record.node.as_str(), record.cluster.as_str(), record.node_uid.as_str()), ("node-a", "prod-eu", "2f0a7c1e"));
-    assert_eq!(record.ek_digest, Digest::of(&MAKER.ek.subject_public_key_info()));
-    assert_eq!((record.ak_public, record.root.as_str(), record.approved), (ak_public(0, SIGNING), "maker", true));
+    assert_eq!(record.machine, Digest::of(&MAKER.ek.subject_public_key_info()));
+    assert_eq!((record.key, record.root.as_str(), record.approved), (ak_public(0, SIGNING), "maker", true));
     let waiting = Request { token: TokenFound::NotGiven, ..honest() };
     assert!(!candidate(&waiting).record().approved, "without a token an administrator approves");
     candidate(&Request { token: known(|t| t.node.clear()), ..honest() });
@@ -183,8 +189,8 @@ fn honest_node_joins() {
 #[test]
 fn ecc_ak_joins() {
     let mut request = honest();
-    request.join.ak_public = ak_public(ECC, SIGNING);
-    assert_eq!(candidate(&request).record().ak_public, ak_public(ECC, SIGNING));
+    request.join.key = ak_public(ECC, SIGNING);
+    assert_eq!(candidate(&request).record().key, ak_public(ECC, SIGNING));
 }
 
 /// The attributes are asked of it one by one, as of an RSA key.
@@ -198,10 +204,10 @@ fn ecc_ak_that_no_node_may_have() {
         (4, "ak.fixed_parent"),
         (5, "ak.sensitive_data_origin"),
     ] {
-        refused(&[rule], rule, |r| r.join.ak_public = ak_public(ECC, SIGNING ^ 1 << bit));
+        refused(&[rule], rule, |r| r.join.key = ak_public(ECC, SIGNING ^ 1 << bit));
     }
-    refused(&["ak.type"], "P-384", |r| r.join.ak_public = ecc_public(SIGNING, SHA256, 4));
-    refused(&["ak.type"], "SHA-1", |r| r.join.ak_public = ecc_public(SIGNING, 4, 3));
+    refused(&["ak.type"], "P-384", |r| r.join.key = ecc_public(SIGNING, SHA256, 4));
+    refused(&["ak.type"], "SHA-1", |r| r.join.key = ecc_public(SIGNING, 4, 3));
 }
 
 #[test]
@@ -262,30 +268,31 @@ fn join_token_of_another() {
 #[test]
 fn ek_root_unknown() {
     refused(&["ek.chain"], "another maker of the same name", |r| {
-        r.join.ek_certificate = OTHER_MAKER.certificate(ek_usage());
-        r.join.ek_public = OTHER_MAKER.ek_public();
+        r.join.proof = ek(OTHER_MAKER.certificate(ek_usage()), OTHER_MAKER.ek_public());
     });
 }
 
 #[test]
 fn certificate_of_no_ek() {
     for usage in [None, Some(vec![2, 23, 133, 8, 3])] {
-        refused(&["ek.usage"], "another usage", |r| r.join.ek_certificate = MAKER.certificate(usage));
+        refused(&["ek.usage"], "another usage", |r| r.join.proof = ek(MAKER.certificate(usage), MAKER.ek_public()));
     }
-    refused(&["ek.template"], "a key that signs", |r| r.join.ek_public = ak_public(1, SIGNING));
+    refused(&["ek.template"], "a key that signs", |r| r.join.proof = ek(MAKER.certificate(ek_usage()), ak_public(1, SIGNING)));
 }
 
 #[test]
 fn ak_of_other_ek() {
     let other = rsa_public(EK_ATTRIBUTES, EK_SCHEME, modulus(&OTHER_EK));
-    refused(&["ek.key_matches_certificate"], "an EK that the certificate is not of", |r| r.join.ek_public = other);
+    refused(&["ek.key_matches_certificate"], "an EK that the certificate is not of", |r| {
+        r.join.proof = ek(MAKER.certificate(ek_usage()), other)
+    });
     refused(&["join.activated"], "the TPM of that EK did not recover the secret", |r| r.activated = Some(false));
 }
 
 #[test]
 fn ak_not_restricted() {
-    refused(&["ak.restricted"], "it signs anything", |r| r.join.ak_public = ak_public(0, SIGNING & !(1 << 16)));
-    refused(&["ak.type"], "no public area", |r| r.join.ak_public = Vec::new());
+    refused(&["ak.restricted"], "it signs anything", |r| r.join.key = ak_public(0, SIGNING & !(1 << 16)));
+    refused(&["ak.type"], "no public area", |r| r.join.key = Vec::new());
 }
 
 /// The secret is the request's own: that of another request, or of another key, does not activate this one.
@@ -295,11 +302,12 @@ fn activation_secret_is_of_one_request() {
     let request = honest().join.encode();
     let secret = activation_secret(&key, &request);
     assert!(is_activation_secret(&key, &request, &secret));
-    let other = Join { ak_public: ak_public(1, SIGNING), ..honest().join }.encode();
+    let other = Join { key: ak_public(1, SIGNING), ..honest().join }.encode();
     assert!(!is_activation_secret(&key, &other, &secret));
     assert!(!is_activation_secret(&MacKey::new([8; 32].into()), &request, &secret));
     let candidate = candidate(&honest());
     let randomness = CredentialRandomness { seed: [1; 32], salt: [2; 32] };
-    let credential = make_credential(candidate.ek().public(), candidate.ak().name(), &secret, &randomness).unwrap();
+    let (ek, ak) = candidate.tpm().unwrap();
+    let credential = make_credential(ek.public(), ak.name(), &secret, &randomness).unwrap();
     assert!(!credential.id_object.windows(32).any(|window| window == secret), "the secret travels encrypted");
 }

@@ -47,18 +47,18 @@ fn evidence_of_other_profile() {
 /// The registration is held to every rule again, whatever enrolment said.
 #[test]
 fn ak_not_restricted() {
-    refused(&["ak.restricted"], By::Anybody, &[("it signs anything", |w| record(w).ak_public = ak_public(0, SIGNING & !(1 << 16)))]);
+    refused(&["ak.restricted"], By::Anybody, &[("it signs anything", |w| record(w).key = ak_public(0, SIGNING & !(1 << 16)))]);
 }
 
 #[test]
 fn ak_of_other_attributes() {
     let with = |rule: &str, change: fn(&mut World)| refused(&[rule], By::Anybody, &[("attributes", change)]);
-    with("ak.fixed_tpm", |w| record(w).ak_public = ak_public(0, SIGNING & !(1 << 1)));
-    with("ak.fixed_parent", |w| record(w).ak_public = ak_public(0, SIGNING & !(1 << 4)));
-    with("ak.sensitive_data_origin", |w| record(w).ak_public = ak_public(0, SIGNING & !(1 << 5)));
-    with("ak.not_decrypt", |w| record(w).ak_public = ak_public(0, SIGNING | 1 << 17));
-    with("ak.sign", |w| record(w).ak_public = ak_public(0, SIGNING & !(1 << 18)));
-    with("ak.type", |w| record(w).ak_public = b"no public area".to_vec());
+    with("ak.fixed_tpm", |w| record(w).key = ak_public(0, SIGNING & !(1 << 1)));
+    with("ak.fixed_parent", |w| record(w).key = ak_public(0, SIGNING & !(1 << 4)));
+    with("ak.sensitive_data_origin", |w| record(w).key = ak_public(0, SIGNING & !(1 << 5)));
+    with("ak.not_decrypt", |w| record(w).key = ak_public(0, SIGNING | 1 << 17));
+    with("ak.sign", |w| record(w).key = ak_public(0, SIGNING & !(1 << 18)));
+    with("ak.type", |w| record(w).key = b"no public area".to_vec());
 }
 
 /// The pod runs on node-b, whose root wants its secret by way of the honest node-a's name, or the other way round.

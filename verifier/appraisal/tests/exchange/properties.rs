@@ -40,14 +40,14 @@ prop_compose! {
 prop_compose! {
     fn nodes()(
         texts in vec("\\PC{0,20}", 6),
-        ek_digest in digests(),
-        ak_public in vec(any::<u8>(), 0..40),
+        machine in digests(),
+        key in vec(any::<u8>(), 0..40),
         production: bool,
         approved: bool,
     ) -> NodeRecord {
         let [node, cluster, node_uid, profile, root, quarantined] = texts.try_into().unwrap();
         let root_kind = if production { RootKind::Production } else { RootKind::Test };
-        NodeRecord { node, cluster, node_uid, profile, ek_digest, ak_public, root, root_kind, approved, quarantined }
+        NodeRecord { node, cluster, node_uid, profile, machine, key, root, root_kind, approved, quarantined }
     }
 }
 

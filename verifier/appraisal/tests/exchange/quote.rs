@@ -10,7 +10,7 @@ use super::{
 fn quote_part(parts: &mut [Part]) -> (&mut Vec<u8>, &mut Vec<u8>) {
     match &mut parts[0] {
         Part::TpmQuote { attest, signature, .. } => (attest, signature),
-        Part::BootLog(_) | Part::PodLog { .. } => unreachable!(),
+        _ => unreachable!(),
     }
 }
 
@@ -22,7 +22,7 @@ fn ak_self_made() {
 /// The same exchange, of a node that is registered with an ECC AK.
 fn ecc_world() -> World {
     let mut world = World::honest();
-    world.registered.as_mut().unwrap().ak_public = ak_public(ECC, SIGNING);
+    world.registered.as_mut().unwrap().key = ak_public(ECC, SIGNING);
     world.signer = ECC;
     world
 }

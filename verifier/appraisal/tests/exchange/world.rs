@@ -8,7 +8,7 @@ mod tokens;
 mod tpm;
 
 use podseal_appraisal::{
-    appraiser::{Appraisal, Cluster, Context, QUOTED_REGISTERS, Registration, appraise},
+    appraiser::{Appraisal, Cluster, Context, Registration, appraise},
     batch::Unverified,
     claims::RootKind,
     continuity::NodeState,
@@ -16,6 +16,7 @@ use podseal_appraisal::{
     eventlog::ReplayedLog,
     explanation::Explanation,
     layout::Layout,
+    machine::{Gathered, Hardware, QUOTED_REGISTERS},
     pod_log::PodLogState,
     policy::{Policy, PolicyLimits},
     recheck::{OfLeaf, Shared},
@@ -99,6 +100,8 @@ pub(crate) struct Prepared {
     references: Vec<Reference>,
     policy: Option<Policy>,
     secrets: Vec<SecretRecord>,
+    hardware: Hardware,
+    endorsements: Gathered,
 }
 
 /// One exchange, decided.
@@ -212,7 +215,7 @@ impl World {
 
     /// The binding that an attester computes: its own AK's name, its own idea of verifier and node.
     fn binding(&self, challenge: &[u8], leaves: &[Digest], pod_log: PodLogHead) -> Digest {
-        let public = self.registered.as_ref().map_or_else(|| ak_public(self.signer, SIGNING), |record| record.ak_public.clone());
+        let public = self.registered.as_ref().map_or_else(|| ak_public(self.signer, SIGNING), |record| record.key.clone());
         let inputs = BindingInputs {
             challenge: Digest::of(challenge),
             purpose: Purpose::Release,
@@ -237,6 +240,8 @@ impl World {
             references: self.references.iter().map(|text| Reference::parse(text).unwrap()).collect(),
             policy: self.policy.as_deref().map(|text| Policy::parse(text, &PolicyLimits::DEFAULT).unwrap()),
             secrets: self.secrets.clone(),
+            hardware: Hardware::none(),
+            endorsements: Gathered::default(),
         }
     }
 
@@ -265,6 +270,7 @@ impl World {
             policy: self.policy.clone(),
             references: self.references.iter().map(|text| ("golden".to_owned(), text.clone())).collect(),
             pod_log: self.kept.as_ref().map(PodLogState::encode),
+            hardware: None,
         }
     }
 }
@@ -279,6 +285,8 @@ impl Prepared {
             state: self.state.as_ref(),
             cluster: self.cluster.as_ref(),
             references: &self.references,
+            hardware: &self.hardware,
+            endorsements: &self.endorsements,
             replayed,
             pod_log: self.kept.as_ref(),
             limits: Limits::DEFAULT,
@@ -315,8 +323,8 @@ pub(crate) fn node_a() -> NodeRecord {
         cluster: "prod-eu".to_owned(),
         node_uid: NODE_UID.to_owned(),
         profile: "tpm".to_owned(),
-        ek_digest: Digest::of(b"EK of node-a"),
-        ak_public: ak_public(0, SIGNING),
+        machine: Digest::of(b"EK of node-a"),
+        key: ak_public(0, SIGNING),
         root: "swtpm".to_owned(),
         root_kind: RootKind::Test,
         approved: true,
@@ -331,6 +339,6 @@ pub(crate) fn secret(name: &str) -> SecretRecord {
 /// Reference values as they are captured from a boot that somebody trusts.
 pub(crate) fn golden(events: &[Event], expires: u64) -> String {
     let registers = PcrSet::of(QUOTED_REGISTERS).unwrap();
-    let wanted = Capture { name: "golden", expires, bank: Bank::Sha256, layout: Layout::Tpm, registers };
+    let wanted = Capture { name: "golden", expires, bank: Bank::Sha256, layout: Layout::Tpm, registers, launch: None };
     capture(&boot::log(events), &wanted, &Limits::DEFAULT).unwrap()
 }

@@ -142,6 +142,16 @@ impl Service for AdminApi {
         documents::references(&self.0).await.map(Response::new)
     }
 
+    async fn apply_hardware(&self, request: Request<Document>) -> Result<Response<Applied>, Status> {
+        let admin = admin(&request)?;
+        documents::apply_hardware(&self.0, &admin, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_hardware(&self, request: Request<Empty>) -> Result<Response<Document>, Status> {
+        admin(&request)?;
+        documents::hardware(&self.0).await.map(Response::new)
+    }
+
     async fn explain(&self, request: Request<AuditId>) -> Result<Response<Explanation>, Status> {
         admin(&request)?;
         history::explain(&self.0, &request.into_inner().audit_id).await.map(Response::new)

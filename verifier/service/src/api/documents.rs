@@ -2,6 +2,7 @@
 
 use podseal_appraisal::{
     appraiser::Cluster as Prepared,
+    machine::Hardware,
     policy::{Policy, PolicyLimits},
     records::{ClusterRecord, NodeDirectories},
     reference::Reference,
@@ -25,6 +26,8 @@ use crate::{
     },
 };
 
+/// Bytes of a policy of hardware.
+const HARDWARE: usize = 256 << 10;
 /// Bytes of a reference file.
 const REFERENCE: usize = 1 << 20;
 /// Bytes of a key set.
@@ -36,6 +39,22 @@ pub(super) async fn apply_policy(verifier: &Verifier, admin: &Admin, request: Do
     let document = documents::Document::new(String::new(), request.text);
     let digest = document.digest;
     Ok(applied(digest, change(verifier, admin, Mutation::ApplyPolicy(document)).await?))
+}
+
+pub(super) async fn apply_hardware(verifier: &Verifier, admin: &Admin, request: Document) -> Result<Applied, Status> {
+    known_form(request.name.is_empty(), "hardware.name", &request.name, "none: there is one policy of hardware")?;
+    let length = request.text.len();
+    known_form(length <= HARDWARE, "hardware.length", &length.to_string(), "at most 256 KiB")?;
+    Hardware::none().under(&request.text).map_err(|e| reply::explained(Code::InvalidArgument, "hardware.invalid", e))?;
+    let document = documents::Document::new(String::new(), request.text);
+    let digest = document.digest;
+    Ok(applied(digest, change(verifier, admin, Mutation::ApplyHardware(document)).await?))
+}
+
+/// The policy of hardware; an empty text where none was applied.
+pub(super) async fn hardware(verifier: &Verifier) -> Result<Document, Status> {
+    let found = documents::hardware(verifier.store.readers()).await.map_err(|e| reply::broken("reading the hardware policy", e))?;
+    Ok(to_document(found.unwrap_or_else(|| documents::Document::new(String::new(), String::new()))))
 }
 
 pub(super) async fn apply_reference(verifier: &Verifier, admin: &Admin, request: Document) -> Result<Applied, Status> {

@@ -18,6 +18,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) ek_root: Vec<RawEkRoot>,
     #[serde(default)]
+    pub(super) hardware: RawHardware,
+    #[serde(default)]
     pub(super) limits: RawLimits,
     #[serde(default)]
     pub(super) endorsements: RawEndorsements,
@@ -36,6 +38,12 @@ pub(super) struct RawEkRoot {
     pub(super) name: String,
     pub(super) file: PathBuf,
     pub(super) kind: String,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHardware {
+    pub(super) roots: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

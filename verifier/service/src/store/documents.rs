@@ -1,4 +1,4 @@
-//! The policy and the reference sets in force.
+//! The policy, the policy of hardware and the reference sets in force.
 
 use podseal_protocol::{Digest, require};
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
@@ -19,6 +19,8 @@ pub enum Kind {
     Policy,
     /// A set of reference values.
     Reference,
+    /// What of hardware is good enough; its name is empty.
+    Hardware,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
         match self {
             Self::Policy => "policy",
             Self::Reference => "reference",
+            Self::Hardware => "hardware",
         }
     }
 }
@@ -33,7 +36,7 @@ impl Kind {
 /// A text in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Name of the reference set; empty for the policy.
+    /// Name of the reference set; empty for the policies.
     pub name: String,
     /// The text as it was applied.
     pub text: String,
@@ -73,6 +76,14 @@ pub async fn list(executor: impl SqliteExecutor<'_>, kind: Kind) -> Result<Vec<D
 /// As [`list`].
 pub async fn policy(executor: impl SqliteExecutor<'_>) -> Result<Option<Document>, sqlx::Error> {
     Ok(list(executor, Kind::Policy).await?.pop())
+}
+
+/// The policy of hardware; `None` while none was applied, and the shipped one is in force.
+///
+/// # Errors
+/// As [`list`].
+pub async fn hardware(executor: impl SqliteExecutor<'_>) -> Result<Option<Document>, sqlx::Error> {
+    Ok(list(executor, Kind::Hardware).await?.pop())
 }
 
 /// Puts a reference set in force, unless all of them together would be longer than decisions carry.

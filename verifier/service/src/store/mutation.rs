@@ -34,6 +34,8 @@ pub enum Mutation {
     ApplyPolicy(Document),
     /// A set of reference values that parsed.
     ApplyReference(Document),
+    /// A policy of hardware that parsed.
+    ApplyHardware(Document),
     /// A cluster is added, or its issuer and keys are replaced.
     AddCluster(ClusterRecord),
     /// A one-time permission to join.
@@ -77,8 +79,8 @@ pub struct JoinToken {
 pub struct Enrolment {
     /// What enrolment proved; `approved` says whether a token let it in.
     pub record: NodeRecord,
-    /// TPM name of the AK.
-    pub ak_name: Vec<u8>,
+    /// What the bindings of its evidence have of its key.
+    pub signer: Vec<u8>,
     /// `h(token)` when it came with one.
     pub token: Option<Digest>,
     /// The challenge that the request was made for.
@@ -109,8 +111,8 @@ pub enum Conflict {
     /// The token is unknown, used, expired, or for another cluster or node.
     #[error("the join token is unknown, used, expired, or for another cluster or node: create a new one (podseal node join-token)")]
     TokenSpent,
-    /// Name, EK or AK is in the registry.
-    #[error("a node of this name, or with this EK or AK, is enrolled: choose another name, or enrol each machine once")]
+    /// Name, machine or key is in the registry.
+    #[error("a node of this name, or on this machine, or with this key, is enrolled: choose another name, or enrol each machine once")]
     NodeExists,
     /// Too many nodes wait.
     #[error("too many nodes wait for approval: approve those that are yours (podseal node list), or raise limits.pending_nodes")]
@@ -171,6 +173,7 @@ impl Mutation {
             Self::DeleteSecret { .. } => "delete-secret",
             Self::ApplyPolicy(_) => "apply-policy",
             Self::ApplyReference(_) => "apply-reference",
+            Self::ApplyHardware(_) => "apply-hardware",
             Self::AddCluster(_) => "add-cluster",
             Self::JoinToken(_) => "join-token",
             Self::EnrolNode(_) => "enrol-node",
@@ -187,7 +190,7 @@ impl Mutation {
             Self::PutSecret(version) => &version.name,
             Self::DeleteSecret { name } | Self::ApproveNode { name } | Self::ReleaseNode { name } => name,
             Self::QuarantineNode { name, .. } => name,
-            Self::ApplyPolicy(document) | Self::ApplyReference(document) => &document.name,
+            Self::ApplyPolicy(document) | Self::ApplyReference(document) | Self::ApplyHardware(document) => &document.name,
             Self::AddCluster(cluster) => &cluster.id,
             Self::JoinToken(token) => &token.node,
             Self::EnrolNode(enrolment) => &enrolment.record.node,
@@ -213,6 +216,7 @@ impl Mutation {
         match self {
             Self::ApplyPolicy(document) => vec![(role::POLICY, document.text.clone().into_bytes())],
             Self::ApplyReference(document) => vec![(role::REFERENCE, document.text.clone().into_bytes())],
+            Self::ApplyHardware(document) => vec![(role::HARDWARE_POLICY, document.text.clone().into_bytes())],
             Self::AddCluster(cluster) => vec![(role::CLUSTER, cluster.encode())],
             Self::EnrolNode(enrolment) => {
                 vec![(role::NODE, enrolment.record.encode()), (role::JOIN, enrolment.join.clone())]
@@ -230,7 +234,12 @@ impl Mutation {
             Self::JoinToken(_) | Self::EnrolNode(_) | Self::ApproveNode { .. } | Self::QuarantineNode { .. } | Self::ReleaseNode { .. } => {
                 true
             }
-            Self::PutSecret(_) | Self::DeleteSecret { .. } | Self::ApplyPolicy(_) | Self::ApplyReference(_) | Self::AddCluster(_) => false,
+            Self::PutSecret(_)
+            | Self::DeleteSecret { .. }
+            | Self::ApplyPolicy(_)
+            | Self::ApplyReference(_)
+            | Self::ApplyHardware(_)
+            | Self::AddCluster(_) => false,
         }
     }
 
@@ -246,6 +255,7 @@ impl Mutation {
             Self::DeleteSecret { name } => secrets::delete(&mut savepoint, name, now).await?,
             Self::ApplyPolicy(document) => documents::apply(&mut savepoint, documents::Kind::Policy, document, now).await?,
             Self::ApplyReference(document) => documents::apply_reference(&mut savepoint, document, now).await?,
+            Self::ApplyHardware(document) => documents::apply(&mut savepoint, documents::Kind::Hardware, document, now).await?,
             Self::AddCluster(cluster) => clusters::put(&mut savepoint, cluster).await?,
             Self::JoinToken(token) => nodes::put_token(&mut savepoint, token, now).await?,
             Self::EnrolNode(enrolment) => nodes::enrol(&mut savepoint, enrolment, now).await?,

@@ -21,8 +21,8 @@ pub struct StoredNode {
     pub failing: Option<Failing>,
     /// When its evidence held last, in seconds since 1970; 0 for never.
     pub attested: u64,
-    /// TPM name of its AK.
-    pub ak_name: Vec<u8>,
+    /// What the bindings of its evidence have of its key.
+    pub signer: Vec<u8>,
     /// When it was enrolled, in seconds since 1970.
     pub enrolled: u64,
     /// When an exchange of it was last appraised; 0 for never.
@@ -60,8 +60,8 @@ fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
             cluster: row.try_get("cluster")?,
             node_uid: row.try_get("node_uid")?,
             profile: row.try_get("profile")?,
-            ek_digest: digest(row, "ek_digest")?,
-            ak_public: row.try_get("ak_public")?,
+            machine: digest(row, "machine")?,
+            key: row.try_get("node_key")?,
             root: row.try_get("root")?,
             root_kind: kind.ok_or_else(|| sqlx::Error::Decode("nodes.root_kind: wanted production or test".into()))?,
             approved: row.try_get("approved")?,
@@ -70,7 +70,7 @@ fn stored(row: &SqliteRow) -> Result<StoredNode, sqlx::Error> {
         state: state(row)?,
         failing: failing(row)?,
         attested: unsigned(row.try_get("attested")?),
-        ak_name: row.try_get("ak_name")?,
+        signer: row.try_get("signer")?,
         enrolled: unsigned(row.try_get("enrolled")?),
         last_seen: unsigned(row.try_get("last_seen")?),
     })
@@ -152,9 +152,9 @@ pub(super) async fn enrol(connection: &mut SqliteConnection, enrolment: &Enrolme
     match &enrolment.token {
         Some(token) => {
             consume(&mut *connection, token, record, now).await?;
-            // Whoever waits for approval under that name, or with that TPM, was let in by nobody yet. A quarantine stays.
-            let pending = sqlx::query("DELETE FROM nodes WHERE approved = 0 AND quarantined = '' AND (name = ?1 OR ek_digest = ?2)");
-            pending.bind(&record.node).bind(record.ek_digest.as_ref()).execute(&mut *connection).await?;
+            // Whoever waits for approval under that name, or with that machine, was let in by nobody yet. A quarantine stays.
+            let pending = sqlx::query("DELETE FROM nodes WHERE approved = 0 AND quarantined = '' AND (name = ?1 OR machine = ?2)");
+            pending.bind(&record.node).bind(record.machine.as_ref()).execute(&mut *connection).await?;
         }
         None => {
             let row = sqlx::query("SELECT count(*) FROM nodes WHERE approved = 0").fetch_one(&mut *connection).await?;
@@ -162,16 +162,16 @@ pub(super) async fn enrol(connection: &mut SqliteConnection, enrolment: &Enrolme
         }
     }
     let inserted = sqlx::query(
-        "INSERT INTO nodes (name, cluster, node_uid, profile, ek_digest, ak_public, ak_name, root, root_kind, approved, enrolled) \
+        "INSERT INTO nodes (name, cluster, node_uid, profile, machine, node_key, signer, root, root_kind, approved, enrolled) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
     )
     .bind(&record.node)
     .bind(&record.cluster)
     .bind(&record.node_uid)
     .bind(&record.profile)
-    .bind(record.ek_digest.as_ref())
-    .bind(record.ak_public.as_slice())
-    .bind(enrolment.ak_name.as_slice())
+    .bind(record.machine.as_ref())
+    .bind(record.key.as_slice())
+    .bind(enrolment.signer.as_slice())
     .bind(&record.root)
     .bind(record.root_kind.as_str())
     .bind(record.approved)

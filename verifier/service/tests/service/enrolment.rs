@@ -60,11 +60,11 @@ impl Scene {
 
     async fn credential(&mut self, tpm: &SoftwareTpm, request: &Join) -> Result<[u8; 32], Status> {
         let reply = self.node.join(Message { body: request.encode() }).await?.into_inner().body;
-        Ok(tpm.activate(&request.ak_public, &JoinReply::decode(&reply, &Limits::DEFAULT).unwrap()))
+        Ok(tpm.activate(&request.key, &JoinReply::decode(&reply, &Limits::DEFAULT).unwrap()))
     }
 
     async fn activate(&mut self, request: &Join, secret: [u8; 32]) -> Result<ActivationReply, Status> {
-        let body = Activation { join: request.encode(), secret }.encode();
+        let body = Activation { join: request.encode(), secret: Some(secret) }.encode();
         let reply = self.node.activate(Message { body }).await?.into_inner().body;
         Ok(ActivationReply::decode(&reply, &Limits::DEFAULT).unwrap())
     }
@@ -133,10 +133,10 @@ async fn ek_root_unknown_and_ak_not_restricted() {
     refused(scene.enrol(&stranger, &request).await, "ek.chain");
     let tpm = SoftwareTpm::made_by(&scene.maker);
     let mut request = scene.request(&tpm, "node-1", "").await;
-    request.ak_public = SoftwareTpm::new_ak(0x0004_0072);
+    request.key = SoftwareTpm::new_ak(0x0004_0072);
     refused(scene.enrol(&tpm, &request).await, "ak.restricted");
-    request.ak_public = tpm.join("", Vec::new(), "").ak_public;
-    request.ek_public = stranger.ek_public();
+    request.key = tpm.join("", Vec::new(), "").key;
+    request.proof = tpm.proof(stranger.ek_public());
     refused(scene.enrol(&tpm, &request).await, "ek.key_matches_certificate");
     assert_eq!(scene.nodes().await, []);
     let page = scene.admin.list_log(LogRange { from: 0, count: 0 }).await.unwrap().into_inner();
@@ -233,9 +233,9 @@ async fn two_enrolments_race() {
         for twin in ["a", "b", "c", "d"] {
             let token = scene.token("east", "").await;
             let mut request = scene.request(tpm, &format!("node-{round}-{twin}"), &token).await;
-            request.ak_public = SoftwareTpm::new_ak(0x0005_0072);
+            request.key = SoftwareTpm::new_ak(0x0005_0072);
             let secret = scene.credential(tpm, &request).await.unwrap();
-            ready.push(Activation { join: request.encode(), secret }.encode());
+            ready.push(Activation { join: request.encode(), secret: Some(secret) }.encode());
         }
         let racing: Vec<_> = ready
             .into_iter()
@@ -263,7 +263,7 @@ async fn one_request_activated_twice_at_once_wins_once() {
     let token = scene.token("east", "").await;
     let request = scene.request(&tpm, "node-1", &token).await;
     let secret = scene.credential(&tpm, &request).await.unwrap();
-    let body = Activation { join: request.encode(), secret }.encode();
+    let body = Activation { join: request.encode(), secret: Some(secret) }.encode();
     let (mut one, mut two) = (scene.node.clone(), scene.node.clone());
     let (one, two) = tokio::join!(one.activate(Message { body: body.clone() }), two.activate(Message { body }));
     assert_eq!(u8::from(one.is_ok()) + u8::from(two.is_ok()), 1);

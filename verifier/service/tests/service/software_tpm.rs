@@ -6,7 +6,7 @@ use aws_lc_rs::{
     rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey},
 };
 use podseal_appraisal::tpm::{HashAlgorithm, credential::kdfa, structures::Public};
-use podseal_protocol::join::{Join, JoinReply};
+use podseal_protocol::join::{Join, JoinReply, Proof};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_RSA_SHA256, PublicKeyData as _,
     RsaKeySize,
@@ -69,6 +69,11 @@ impl SoftwareTpm {
         rsa_public(0x0003_00b2, &[0x0006, 0x0080, 0x0043, 0x0010], &self.ek)
     }
 
+    /// The EK's certificate, with this public area.
+    pub(crate) fn proof(&self, public: Vec<u8>) -> Proof {
+        Proof::Ek { certificate: self.certificate.clone(), intermediates: Vec::new(), public }
+    }
+
     pub(crate) fn join(&self, node: &str, challenge: Vec<u8>, token: &str) -> Join {
         Join {
             challenge,
@@ -77,10 +82,8 @@ impl SoftwareTpm {
             cluster: "east".to_owned(),
             node_uid: format!("uid-of-{node}"),
             profile: "tpm".to_owned(),
-            ek_certificate: self.certificate.clone(),
-            intermediates: Vec::new(),
-            ek_public: self.ek_public(),
-            ak_public: self.ak.clone(),
+            key: self.ak.clone(),
+            proof: self.proof(self.ek_public()),
         }
     }
 

@@ -60,7 +60,9 @@ fn sets_of_other_registers() {
     let of_td = Reference::parse(&file("bank = \"sha384\"\nlayout = \"td\"", TD)).unwrap();
     let in_sha384 = boot_in(Bank::Sha384, Layout::Tpm, 0..10, GOLDEN);
     assert_eq!(appraise(std::slice::from_ref(&sha384), &in_sha384, NOW).0, Claim::Appraised(Boot::Kernel));
-    let none = Claim::NotAppraised("no reference values are of the bank and layout of the node's registers");
+    let none = Claim::NotAppraised(
+        "no reference values are of the bank and layout of the node's registers, and of a launch where its hardware measures that",
+    );
     for (set, boot) in [(&sha384, boot(GOLDEN)), (&golden(), in_sha384), (&sha384, td()), (&of_td, boot(GOLDEN))] {
         let (claim, checks) = appraise(std::slice::from_ref(set), &boot, NOW);
         assert_eq!(claim, none);

@@ -7,6 +7,8 @@ use crate::tpm::buffer::{Reader, StructureError};
 const TPM_GENERATED: u32 = 0xff54_4347;
 /// `TPM_ST_ATTEST_QUOTE` (Part 2, 6.9).
 const ST_ATTEST_QUOTE: u16 = 0x8018;
+/// `TPM_ST_ATTEST_CERTIFY` (Part 2, 6.9).
+const ST_ATTEST_CERTIFY: u16 = 0x8017;
 /// `TPM_ST_ATTEST_CREATION` (Part 2, 6.9).
 const ST_ATTEST_CREATION: u16 = 0x801a;
 
@@ -32,6 +34,11 @@ pub enum Attested<'a> {
         selections: Vec<PcrSelection>,
         /// Digest over their values, by the hash of the signing scheme.
         digest: &'a [u8],
+    },
+    /// `TPMS_CERTIFY_INFO`.
+    Certify {
+        /// Name of the object, which is loaded in the TPM that says so.
+        name: &'a [u8],
     },
     /// `TPMS_CREATION_INFO`.
     Creation {
@@ -61,7 +68,7 @@ impl<'a> Attest<'a> {
     /// Reads the contents of a `TPM2B_ATTEST`.
     ///
     /// # Errors
-    /// [`StructureError`] if the magic is not `TPM_GENERATED_VALUE`, the type is neither quote nor creation, or the ends don't meet.
+    /// [`StructureError`] if the magic is not `TPM_GENERATED_VALUE`, the type is another, or the ends don't meet.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, StructureError> {
         let mut reader = Reader::new("TPMS_ATTEST", bytes);
         let magic = reader.u32()?;
@@ -75,6 +82,12 @@ impl<'a> Attest<'a> {
         let firmware_version = reader.u64()?;
         let attested = match kind {
             ST_ATTEST_QUOTE => Attested::Quote { selections: read_selections(&mut reader)?, digest: reader.tpm2b()? },
+            ST_ATTEST_CERTIFY => {
+                let name = reader.tpm2b()?;
+                // The qualified name says which keys are above it: any hierarchy will do.
+                reader.tpm2b()?;
+                Attested::Certify { name }
+            }
             ST_ATTEST_CREATION => Attested::Creation { name: reader.tpm2b()?, creation_hash: reader.tpm2b()? },
             found => return Err(StructureError::Unsupported { what: "type of TPMS_ATTEST", found }),
         };

@@ -57,6 +57,14 @@ impl<'a> Signature<'a> {
         Ok(parsed)
     }
 
+    /// Hash of the scheme.
+    #[must_use]
+    pub fn hash(&self) -> HashAlgorithm {
+        match *self {
+            Self::RsaSsa { hash, .. } | Self::RsaPss { hash, .. } | Self::EcDsa { hash, .. } => hash,
+        }
+    }
+
     /// Scheme and hash in words: `RSASSA sha256`.
     #[must_use]
     pub fn scheme(&self) -> String {

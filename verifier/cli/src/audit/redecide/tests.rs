@@ -37,6 +37,7 @@ fn refusal() -> (Entry, Objects) {
         policy: None,
         references: Vec::new(),
         pod_log: None,
+        hardware: None,
     };
     let parts = shared.into_objects().into_iter().chain(OfLeaf::new(0, &[3; 32], &[]).into_objects());
     let mut objects: Objects = parts.map(|(role, bytes)| (role.to_owned(), bytes)).collect();
