@@ -4,4 +4,6 @@
 //! Without root or `/dev/fuse` what mounts a kernel is skipped, and says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod amd;
 mod kernel;
+mod verdict;
