@@ -1,7 +1,7 @@
 //! Hardware that nobody here has: evidence signed afresh under makers' roots of its own, behind the interfaces that a node asks.
 //!
 //! Each maker has a root that no shipped program believes, and what it makes:
-//! - [`amd`]: chips, and reports of SEV-SNP guests; `intel`: platforms, quotes of TDs, and what is thought of both; `amazon`: documents.
+//! - [`amd`]: chips, and reports of SEV-SNP guests; [`intel`]: platforms, quotes of TDs, and what is thought of both; `amazon`: documents.
 //! - [`kernel`]: the guest's kernel, mounted, through which a node asks for reports and quotes.
 //! - `nitro_tpm`, `microsoft`: a software TPM as a NitroTPM, and as an Azure confidential VM's.
 //! - `services`: what the makers publish.
@@ -12,6 +12,7 @@
 pub mod amd;
 mod certificate;
 mod der;
+pub mod intel;
 pub mod kernel;
 mod keys;
 pub mod moment;
