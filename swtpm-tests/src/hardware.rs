@@ -4,7 +4,7 @@
 //! - [`amd`]: chips, and reports of SEV-SNP guests; [`intel`]: platforms, quotes of TDs, and what is thought of both; `amazon`: documents.
 //! - [`kernel`]: the guest's kernel, mounted, through which a node asks for reports and quotes.
 //! - `nitro_tpm`, `microsoft`: a software TPM as a NitroTPM, and as an Azure confidential VM's.
-//! - `services`: what the makers publish.
+//! - [`services`]: what the makers publish.
 //!
 //! Everything is laid out by offset from the makers' specifications, and shares no code with what appraises it. All of it is good from a day ago to a year
 //! from now ([`moment::USUAL`]), but for the certificates of Amazon's hypervisors, which are good for three hours.
@@ -16,6 +16,7 @@ pub mod intel;
 pub mod kernel;
 mod keys;
 pub mod moment;
+pub mod services;
 
 use crate::error::BenchError;
 

@@ -7,4 +7,5 @@
 mod amd;
 mod intel;
 mod kernel;
+mod services;
 mod verdict;
