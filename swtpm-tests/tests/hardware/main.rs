@@ -4,6 +4,7 @@
 //! Without root or `/dev/fuse` what mounts a kernel is skipped, and says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod amazon;
 mod amd;
 mod intel;
 mod kernel;
