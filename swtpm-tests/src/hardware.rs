@@ -3,7 +3,7 @@
 //! Each maker has a root that no shipped program believes, and what it makes:
 //! - [`amd`]: chips, and reports of SEV-SNP guests; [`intel`]: platforms, quotes of TDs, and what is thought of both; [`amazon`]: documents.
 //! - [`kernel`]: the guest's kernel, mounted, through which a node asks for reports and quotes.
-//! - [`nitro_tpm`], `microsoft`: a software TPM as a NitroTPM, and as an Azure confidential VM's.
+//! - [`nitro_tpm`], [`microsoft`]: a software TPM as a NitroTPM, and as an Azure confidential VM's.
 //! - [`services`]: what the makers publish.
 //!
 //! Everything is laid out by offset from the makers' specifications, and shares no code with what appraises it. All of it is good from a day ago to a year
@@ -17,6 +17,7 @@ mod der;
 pub mod intel;
 pub mod kernel;
 mod keys;
+pub mod microsoft;
 pub mod moment;
 pub mod nitro_tpm;
 mod packet;

@@ -8,5 +8,6 @@ mod amazon;
 mod amd;
 mod intel;
 mod kernel;
+mod microsoft;
 mod services;
 mod verdict;
