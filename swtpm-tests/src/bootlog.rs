@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, digest};
 
 use crate::error::BenchError;
 use crate::raw_tpm::{Bank, RawTpm};
@@ -81,6 +81,7 @@ impl Event {
         let algorithm = match bank {
             Bank::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
             Bank::Sha256 => &SHA256,
+            Bank::Sha384 => &SHA384,
         };
         digest(algorithm, &self.measured).as_ref().to_vec()
     }

@@ -4,6 +4,8 @@
 //! runtime with images and pods ([`containerd`], [`image`], [`pod`]) and a cluster's token issuer ([`issuer`]). None of these shares code with what it
 //! tests: a mistake must be made twice to go unseen.
 //!
+//! [`hardware`] makes the evidence of machines that nobody here has, freshly signed under makers' roots of its own, and serves it where a node asks.
+//!
 //! [`site`] puts them together with the shipped programs: a verifier, a cluster, its nodes and pods. Only [`site::counterfeit`], an attester that lies, uses
 //! the shipped crates themselves.
 //!
@@ -20,6 +22,7 @@ pub mod children;
 pub mod containerd;
 pub mod cri;
 pub mod error;
+pub mod hardware;
 pub mod image;
 pub mod issuer;
 pub mod leak_hunt;

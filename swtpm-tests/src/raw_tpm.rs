@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::error::BenchError;
 
-const ST_NO_SESSIONS: u16 = 0x8001;
-const ST_SESSIONS: u16 = 0x8002;
-const RS_PW: u32 = 0x4000_0009;
+pub(crate) const ST_NO_SESSIONS: u16 = 0x8001;
+pub(crate) const ST_SESSIONS: u16 = 0x8002;
+pub(crate) const RS_PW: u32 = 0x4000_0009;
 const RC_RETRY: u32 = 0x922;
 const SU_CLEAR: u16 = 0;
 const LONGEST_REPLY: u32 = 4096;
@@ -31,6 +31,8 @@ pub enum Bank {
     Sha1,
     /// SHA-256.
     Sha256,
+    /// SHA-384: the bank that NitroTPM attests.
+    Sha384,
 }
 
 impl Bank {
@@ -39,6 +41,7 @@ impl Bank {
         match self {
             Self::Sha1 => 0x0004,
             Self::Sha256 => 0x000B,
+            Self::Sha384 => 0x000C,
         }
     }
 
@@ -47,6 +50,7 @@ impl Bank {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha384 => 48,
         }
     }
 
@@ -55,6 +59,7 @@ impl Bank {
         match self {
             Self::Sha1 => "sha1",
             Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
         }
     }
 }
@@ -109,7 +114,8 @@ impl RawTpm {
         self.command(ST_NO_SESSIONS, CC_SHUTDOWN, &SU_CLEAR.to_be_bytes()).map(drop)
     }
 
-    fn command(&mut self, tag: u16, code: u32, body: &[u8]) -> Result<Vec<u8>, BenchError> {
+    /// A command of this tag, code and body; what follows the header of its reply.
+    pub(crate) fn command(&mut self, tag: u16, code: u32, body: &[u8]) -> Result<Vec<u8>, BenchError> {
         let mut request = tag.to_be_bytes().to_vec();
         request.extend((10 + body.len() as u32).to_be_bytes());
         request.extend(code.to_be_bytes());
@@ -125,10 +131,15 @@ impl RawTpm {
     }
 
     fn exchange(&mut self, request: &[u8]) -> std::io::Result<(u32, Vec<u8>)> {
-        self.stream.write_all(request)?;
-        let packet = read_packet(&mut self.stream)?;
+        let packet = exchange(&mut self.stream, request)?;
         Ok((header_word(&packet, 6), packet[10..].to_vec()))
     }
+}
+
+/// One command and its reply, whole.
+pub(crate) fn exchange(tpm: &mut TcpStream, command: &[u8]) -> std::io::Result<Vec<u8>> {
+    tpm.write_all(command)?;
+    read_packet(tpm)
 }
 
 /// Reads one whole TPM command or response: both begin with tag (2), size (4) and code (4), big-endian.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::error::BenchError;
 use crate::ports::{neighbours, port_of};
-use crate::raw_tpm::{CC_QUOTE, header_word, read_packet};
+use crate::raw_tpm::{CC_QUOTE, exchange, header_word, read_packet};
 
 /// Where in a reply a byte lies.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,12 @@ pub enum Byte {
     FromStart(usize),
     /// Counted back from the reply's last byte, which is 0.
     FromEnd(usize),
+}
+
+/// What a TPM here lacks: it answers commands itself, or has the TPM answer them and does more.
+pub trait Firmware: Send + std::fmt::Debug {
+    /// The reply to a command of a client. `tpm` is the connection to the TPM behind the proxy, which serves that client.
+    fn answer(&mut self, command: &[u8], tpm: &mut TcpStream) -> std::io::Result<Vec<u8>>;
 }
 
 /// One bit to flip in every reply to one command.
@@ -48,14 +54,24 @@ struct Shared {
     signing: Mutex<Duration>,
     clients: Mutex<Vec<TcpStream>>,
     stop: AtomicBool,
+    firmware: Mutex<Option<Box<dyn Firmware>>>,
 }
 
 impl TpmProxy {
     /// Stands before the TPM whose command port is `tpm` and whose control port is the next one, at two neighbouring ports of its own.
     pub fn start(tpm: u16) -> Result<Self, BenchError> {
+        Self::start_shared(tpm, Shared::default())
+    }
+
+    /// The same, with what the TPM lacks. It stays from connection to connection.
+    pub fn start_with(tpm: u16, firmware: Box<dyn Firmware>) -> Result<Self, BenchError> {
+        Self::start_shared(tpm, Shared { firmware: Mutex::new(Some(firmware)), ..Shared::default() })
+    }
+
+    fn start_shared(tpm: u16, shared: Shared) -> Result<Self, BenchError> {
         let (commands, control) = neighbours()?;
         let port = port_of(&commands)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(shared);
         let for_commands = Arc::clone(&shared);
         let for_control = Arc::clone(&shared);
         let threads = vec![
@@ -152,8 +168,10 @@ impl Shared {
                 std::io::copy(&mut client, &mut std::io::sink())?;
                 return Ok(());
             }
-            tpm.write_all(&command)?;
-            let mut reply = read_packet(&mut tpm)?;
+            let mut reply = match lock(&self.firmware).as_mut() {
+                Some(firmware) => firmware.answer(&command, &mut tpm)?,
+                None => exchange(&mut tpm, &command)?,
+            };
             if code == CC_QUOTE {
                 std::thread::sleep(*lock(&self.signing));
             }
