@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use podseal_protocol::Digest;
+use podseal_protocol::{Digest, Profile};
 
 pub mod admin;
 pub mod cluster;
 pub mod counterfeit;
 pub mod daemon;
+pub mod forger;
 pub mod machine;
+pub mod makers;
 pub mod node;
 pub mod permit;
 pub mod verifier;
@@ -22,7 +24,9 @@ pub use admin::{Admin, Explained, Ran};
 pub use cluster::Cluster;
 pub use counterfeit::{Claim, Counterfeit, Joining};
 pub use daemon::Daemon;
+pub use forger::Forger;
 pub use machine::{Machine, Surroundings};
+pub use makers::{Fitted, Makers};
 pub use node::{Node, NodeOptions};
 pub use permit::Permit;
 pub use verifier::Verifier;
@@ -30,6 +34,7 @@ pub use workload::{Ended, Launched, Refused, Workload};
 
 use crate::bootlog::Boot;
 use crate::error::BenchError;
+use crate::hardware::amd::SnpGuest;
 use crate::tpm_ca::TpmCa;
 
 /// The cluster's id.
@@ -49,6 +54,7 @@ pub struct Site {
     verifier: Verifier,
     admin: Admin,
     cluster: Cluster,
+    makers: Option<Makers>,
     boot: Boot,
     ca: TpmCa,
     spare_tpm: Mutex<Option<PathBuf>>,
@@ -65,6 +71,21 @@ impl Site {
 
     /// [`Site::start`], with more lines in the verifier's configuration, and the verifier under strace where `strace` has words.
     pub fn start_with(dir: &Path, config: &str, strace: &[&str]) -> Result<Self, BenchError> {
+        Self::start_among(dir, None, config, strace)
+    }
+
+    /// [`Site::start`], with makers of other hardware than TPMs, which its verifier trusts as test roots; it has reference values of each.
+    pub fn start_with_makers(dir: &Path) -> Result<Self, BenchError> {
+        let makers = Makers::new(&dir.join("makers"))?;
+        let config = makers.config();
+        let site = Self::start_among(dir, Some(makers), &config, &[])?;
+        for profile in Profile::ALL.into_iter().filter(|profile| *profile != Profile::Tpm) {
+            site.trust_machines(profile)?;
+        }
+        Ok(site)
+    }
+
+    fn start_among(dir: &Path, makers: Option<Makers>, config: &str, strace: &[&str]) -> Result<Self, BenchError> {
         fs::create_dir_all(dir).map_err(BenchError::io(format!("make {}", dir.display())))?;
         let ca = TpmCa::new(dir.join("ca"))?;
         let spare = dir.join("tpm-0");
@@ -79,6 +100,7 @@ impl Site {
             verifier,
             admin,
             cluster,
+            makers,
             boot: Boot::new()?,
             ca,
             spare_tpm: Mutex::new(Some(spare)),
@@ -108,6 +130,14 @@ impl Site {
     /// The cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// The makers of its other hardware.
+    ///
+    /// # Errors
+    /// There are none: it was not made by [`Site::start_with_makers`].
+    pub fn makers(&self) -> Result<&Makers, BenchError> {
+        self.makers.as_ref().ok_or_else(|| BenchError::answer("the site", "no makers", "a site with makers"))
     }
 
     /// What the site's reference values know.
@@ -183,6 +213,44 @@ impl Site {
         let (log, file) = (log.display().to_string(), file.display().to_string());
         let expires = "2099-01-01T00:00:00Z";
         self.admin.podseal(&["reference", "capture", "--event-log", &log, "--name", name, "--expires", expires, "--write", &file])?;
+        self.admin.podseal(&["reference", "apply", &file]).map(drop)
+    }
+
+    /// Takes what the machines of a profile boot as reference values: `podseal reference capture` and `apply`.
+    pub fn trust_machines(&self, profile: Profile) -> Result<(), BenchError> {
+        let makers = self.makers()?;
+        let write = |name: &str, bytes: &[u8]| {
+            let path = self.dir.join(format!("{profile}.{name}"));
+            fs::write(&path, bytes).map_err(BenchError::io(format!("write {}", path.display())))?;
+            Ok::<_, BenchError>(path.display().to_string())
+        };
+        let nothing = [0; 64];
+        let launch = match profile {
+            Profile::Snp => Some(makers.chip.report(&SnpGuest::honest(), &nothing)?),
+            Profile::AzureSnp => Some(makers.chip.report(&makers::azure_guest(), &nothing)?),
+            Profile::Tdx => Some(makers.platform.quote(&makers::td(&self.boot).0, &nothing)?),
+            Profile::Tpm | Profile::NitroTpm => None,
+        };
+        let log = match profile {
+            Profile::Snp => None,
+            Profile::Tdx => Some(makers::td(&self.boot).1.log),
+            _ => Some(crate::bootlog::encode(&self.boot.events(), &machine::BANKS)),
+        };
+        let (name, file) = (format!("{profile}-server"), write("toml", b"")?);
+        let mut words: Vec<String> =
+            ["reference", "capture", "--name", &name, "--expires", "2099-01-01T00:00:00Z", "--write", &file].map(String::from).into();
+        if let Some(launch) = launch {
+            words.extend(["--launch".to_owned(), write("launch", &launch)?]);
+        }
+        if let Some(log) = log {
+            words.extend(["--event-log".to_owned(), write("log", &log)?]);
+        }
+        match profile {
+            Profile::NitroTpm => words.extend(["--bank", "sha384"].map(String::from)),
+            Profile::Tdx => words.extend(["--bank", "sha384", "--layout", "td"].map(String::from)),
+            _ => {}
+        }
+        self.admin.podseal(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
         self.admin.podseal(&["reference", "apply", &file]).map(drop)
     }
 

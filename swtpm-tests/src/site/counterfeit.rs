@@ -295,7 +295,7 @@ fn end(owner: &Owner) -> Result<(), BenchError> {
     ended.map_err(|error| BenchError::answer("the TPM", error.to_string(), "to be let go"))
 }
 
-fn parsed(config: &str) -> Result<Config, BenchError> {
+pub(super) fn parsed(config: &str) -> Result<Config, BenchError> {
     Config::parse("attester.toml", config)
         .map_err(|error| BenchError::answer("the attester's configuration", error.to_string(), "a good one"))
 }

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use podseal_node_attester::config::AkKind;
+use podseal_protocol::Profile;
 
 use super::Site;
+use super::makers::Fitted;
 use crate::bootlog::Boot;
 use crate::error::BenchError;
 use crate::raw_tpm::Bank;
@@ -14,18 +16,19 @@ use crate::swtpm::Swtpm;
 use crate::tpm_proxy::TpmProxy;
 
 /// The banks of every machine's TPM.
-pub const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
+pub const BANKS: [Bank; 3] = [Bank::Sha1, Bank::Sha256, Bank::Sha384];
 
 /// What a machine's attester does without: its TPM is software, reached over TCP.
 pub const EXCEPTION: &str = "privileged-network";
 
-/// A booted machine; its TPM ends with the value.
+/// A booted machine; its TPM ends with the value. A guest whose profile has no TPM leaves it alone.
 #[derive(Debug)]
 pub struct Machine {
     name: String,
     uid: String,
     dir: PathBuf,
-    proxy: Option<TpmProxy>,
+    profile: Profile,
+    fitted: Fitted,
     tpm: Swtpm,
 }
 
@@ -53,12 +56,33 @@ pub struct Surroundings {
 impl Machine {
     /// Makes a machine with its own TPM in `dir`, boots it, and puts a proxy before its TPM if `proxied`.
     pub(super) fn boot(site: &Site, dir: &Path, name: &str, uid: &str, boot: &Boot, proxied: bool) -> Result<Self, BenchError> {
+        let mut machine = Self::boot_on(site, dir, (name, uid), boot, Profile::Tpm)?;
+        if proxied {
+            machine.fitted = Fitted::Tpm(Some(TpmProxy::start(machine.tpm.port())?));
+        }
+        Ok(machine)
+    }
+
+    /// Makes a machine of `profile` in `dir`, of the site's makers, and boots it.
+    pub(super) fn boot_on(site: &Site, dir: &Path, known: (&str, &str), boot: &Boot, profile: Profile) -> Result<Self, BenchError> {
         fs::create_dir_all(dir).map_err(BenchError::io(format!("make {}", dir.display())))?;
-        let tpm = Swtpm::start(&site.tpm_state(name)?)?;
-        let machine = Self { name: name.into(), uid: uid.into(), dir: dir.to_path_buf(), proxy: None, tpm };
+        let tpm = Swtpm::start(&site.tpm_state(known.0)?)?;
+        let dir = dir.to_path_buf();
+        let machine = Self { name: known.0.into(), uid: known.1.into(), dir, profile, fitted: Fitted::Tpm(None), tpm };
         machine.measure(boot)?;
-        let proxy = if proxied { Some(TpmProxy::start(machine.tpm.port())?) } else { None };
-        Ok(Self { proxy, ..machine })
+        let fitted =
+            if profile == Profile::Tpm { Fitted::Tpm(None) } else { site.makers()?.build(profile, &machine.dir, &machine.tpm, boot)? };
+        Ok(Self { fitted, ..machine })
+    }
+
+    /// What proves it.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The hardware around its TPM, or in its place.
+    pub fn fitted(&self) -> &Fitted {
+        &self.fitted
     }
 
     /// Boots it again, as `boot` says. The attester keeps running, as it never does on a real machine: restart it.
@@ -100,7 +124,7 @@ impl Machine {
 
     /// The proxy before its TPM, where it was booted with one.
     pub fn proxy(&self) -> Option<&TpmProxy> {
-        self.proxy.as_ref()
+        self.fitted.proxy()
     }
 
     /// The firmware's event log. A test that changes the file is an attacker on the disk.
@@ -125,7 +149,7 @@ impl Machine {
 
     /// The attester's configuration.
     pub fn config(&self, around: &Surroundings) -> String {
-        let tcti = self.proxy.as_ref().map_or_else(|| self.tpm.tcti(), TpmProxy::tcti);
+        let tcti = self.proxy().map_or_else(|| self.tpm.tcti(), TpmProxy::tcti);
         let (name, uid) = (&self.name, &self.uid);
         let [boot_id, ak, log, issuer] =
             [self.boot_id(), self.ak_state(), self.event_log(), self.dir.join("ek-issuer.pem")].map(|path| path.display().to_string());
@@ -133,23 +157,23 @@ impl Machine {
         let kind = kind.map_or_else(String::new, |kind| format!("ak = \"{}\"\n", kind.as_str()));
         let pod_log = if *pod_log { format!("\n[pod_log]\nfile = \"{}\"\n", self.pod_log().display()) } else { String::new() };
         let (runtime, published) = (runtime.display(), published.display());
+        let (profile, evidence) = (self.profile, self.fitted.config(&self.dir));
+        let ek_intermediates = if profile == Profile::Tpm { format!("ek_intermediates = \"{issuer}\"\n") } else { String::new() };
+        let tpm = format!("[tpm]\ntcti = \"{tcti}\"\n{kind}ak_state = \"{ak}\"\nevent_log = \"{log}\"\n{ek_intermediates}");
+        let tpm = if profile.has_node_key() { String::new() } else { tpm };
         format!(
             r#"[node]
 name = "{name}"
 cluster = "{cluster}"
 uid = "{uid}"
 boot_id = "{boot_id}"
+profile = "{profile}"
 
 [verifier]
 address = "{address}"
 id = "{verifier}"
 
-[tpm]
-tcti = "{tcti}"
-{kind}ak_state = "{ak}"
-event_log = "{log}"
-ek_intermediates = "{issuer}"
-
+{tpm}
 [runtime]
 socket = "{runtime}"
 
@@ -161,7 +185,7 @@ exceptions = ["{EXCEPTION}"]
 
 [log]
 format = "json"
-{pod_log}{more}"#
+{pod_log}{evidence}{more}"#
         )
     }
 

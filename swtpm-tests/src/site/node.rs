@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 
 use podseal_node_attester::config::AkKind;
-use podseal_protocol::Digest;
+use podseal_protocol::{Digest, Profile};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -35,6 +35,8 @@ pub struct NodeOptions {
     pub launcher: Option<PathBuf>,
     /// Whether a [`crate::tpm_proxy::TpmProxy`] stands before its TPM.
     pub proxied: bool,
+    /// What proves it.
+    pub profile: Profile,
     /// Which kind of AK its configuration says.
     pub ak: Option<AkKind>,
     /// Whether its attester keeps a pod log.
@@ -46,6 +48,11 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
+    /// A node of `profile`, of the site's makers. Hardware without a register for it keeps no pod log.
+    pub fn of(site: &Site, profile: Profile, name: &str) -> Self {
+        Self { profile, pod_log: profile.pod_log().is_some(), ..Self::new(site, name) }
+    }
+
     /// A node that boots what the site's reference values know.
     pub fn new(site: &Site, name: &str) -> Self {
         Self {
@@ -55,6 +62,7 @@ impl NodeOptions {
             verifier: None,
             launcher: None,
             proxied: false,
+            profile: Profile::Tpm,
             ak: None,
             pod_log: true,
             config: String::new(),
@@ -78,7 +86,11 @@ impl Node {
     /// Boots, enrols with a join token and starts a node, which has attested when this returns: its TPM has nothing to do.
     pub(super) fn start(site: &Site, options: NodeOptions) -> Result<Self, BenchError> {
         let (dir, number) = site.node_folder();
-        let machine = Machine::boot(site, &dir, &options.name, &options.uid, &options.boot, options.proxied)?;
+        let machine = if options.profile == Profile::Tpm {
+            Machine::boot(site, &dir, &options.name, &options.uid, &options.boot, options.proxied)?
+        } else {
+            Machine::boot_on(site, &dir, (&options.name, &options.uid), &options.boot, options.profile)?
+        };
         let runtime = Containerd::start(&dir.join("rt"), &options.name, number, &static_program("pause"))?;
         let published = dir.join("pub");
         let launcher = publish(&published, options.launcher.as_deref())?;

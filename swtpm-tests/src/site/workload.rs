@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use podseal_protocol::Profile;
 use serde_json::json;
 
 use super::Site;
@@ -200,6 +201,12 @@ impl Workload {
             Some(image) => image,
             None => node.payment_api()?,
         };
+        let profile = node.machine().profile();
+        let memory = match profile {
+            Profile::Tpm | Profile::NitroTpm => "none",
+            Profile::Snp | Profile::AzureSnp => "snp",
+            Profile::Tdx => "tdx",
+        };
         let no = |permit: Permit, attribute: &str| permit.when(attribute, &format!("!{attribute}"));
         let permit = Permit::new(&format!("{}/db", self.namespace))
             .is("principal.cluster", site.cluster().id())
@@ -226,9 +233,9 @@ impl Workload {
             .when("principal.token_names_node", "principal.token_names_node")
             .is("context.node", node.name())
             .is("context.cluster", site.cluster().id())
-            .is("context.profile", "tpm")
-            .is("context.memory", "none")
-            .is("context.boot", "kernel")
+            .is("context.profile", profile.as_str())
+            .is("context.memory", memory)
+            .is("context.boot", if profile == Profile::Snp { "firmware" } else { "kernel" })
             .is("context.agent", "self-asserted")
             .is("context.root", "test")
             .when("context.secure_boot", "context.secure_boot")
@@ -236,6 +243,10 @@ impl Workload {
             .when("resource.accepts", &format!("resource.accepts == {}", json!(node.accepted())));
         // Without a log the node states none.
         let permit = if node.keeps_pod_log() { permit.within("context.agent_exceptions", &[quoted(EXCEPTION)]) } else { permit };
+        // No register of such hardware tells of Secure Boot.
+        let permit = if profile == Profile::Snp { permit.without("context.secure_boot") } else { permit };
+        let permit =
+            permit.when("context.tpm_in_tee", &format!("{}context.tpm_in_tee", if profile == Profile::AzureSnp { "" } else { "!" }));
         let absent = ["privileged", "host_network", "host_pid", "host_ipc", "shared_pid_namespace"];
         Ok(absent.iter().fold(permit, |permit, name| no(permit, &format!("principal.{name}"))))
     }

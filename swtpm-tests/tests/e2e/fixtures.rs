@@ -19,6 +19,7 @@ pub(crate) struct Fixtures {
     strangers: OnceLock<Result<Node, String>>,
     stranger: OnceLock<Result<Stored, String>>,
     site: OnceLock<Result<Site, String>>,
+    makers: OnceLock<Result<Site, String>>,
     node: OnceLock<Result<Containerd, String>>,
     payment_api: OnceLock<Result<Stored, String>>,
     ca: OnceLock<Result<TpmCa, String>>,
@@ -32,6 +33,7 @@ impl Fixtures {
             strangers: OnceLock::new(),
             stranger: OnceLock::new(),
             site: OnceLock::new(),
+            makers: OnceLock::new(),
             node: OnceLock::new(),
             payment_api: OnceLock::new(),
             ca: OnceLock::new(),
@@ -48,6 +50,11 @@ impl Fixtures {
     /// The site that tests share: each brings its own namespace, and changes nothing else.
     pub(crate) fn site(&self) -> Result<&Site, String> {
         once(&self.site, || Site::start(&self.folder("s")))
+    }
+
+    /// The site with makers of other hardware than TPMs; tests bring their own nodes, and change nothing else.
+    pub(crate) fn makers(&self) -> Result<&Site, String> {
+        once(&self.makers, || Site::start_with_makers(&self.folder("m")))
     }
 
     /// The shared site and its honest node.

@@ -29,6 +29,7 @@ mod init_only;
 mod joining;
 mod leak_hunt;
 mod logs;
+mod machines;
 mod parts;
 mod planted;
 mod pod_log;
@@ -98,6 +99,7 @@ fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
         leak_hunt::TESTS,
         planted::TESTS,
         logs::TESTS,
+        machines::TESTS,
     ]
     .into_iter()
     .flatten();

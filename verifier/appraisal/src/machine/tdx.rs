@@ -12,7 +12,7 @@ use crate::{
     claims::Memory,
     tdx::{
         COLLATERAL_RULES, Collateral, CollateralEvidence, GenuineQuote, POLICY_RULES, QUOTE_RULES, Quote, SignedJson, TCB_RULES,
-        TdxEvidence, TdxFacts, appraise as appraise_tcb, appraise_certificates, appraise_policy, appraise_quote,
+        TdxEvidence, TdxFacts, appraise as appraise_tcb, appraise_certificates, appraise_lists, appraise_policy, appraise_quote,
     },
     tpm::PcrValues,
     x509::{Crl, parse},
@@ -57,6 +57,7 @@ fn judged(genuine: &GenuineQuote, question: &Question<'_>, checks: &mut Checks) 
     let endorsements = question.endorsements;
     let certificates = endorsements.certificates().filter_map(parse).collect::<Vec<_>>();
     let crls = endorsements.lists().filter_map(|der| Crl::parse(der).ok()).collect::<Vec<_>>();
+    let belong = appraise_lists(&crls, genuine, checks);
     let evidence = CollateralEvidence {
         tcb_info: endorsements.tcb_info().and_then(|json| SignedJson::tcb_info(json).ok()),
         qe_identity: endorsements.qe_identity().and_then(|json| SignedJson::qe_identity(json).ok()),
@@ -67,7 +68,8 @@ fn judged(genuine: &GenuineQuote, question: &Question<'_>, checks: &mut Checks) 
         checks.not_appraised(&rules::ENDORSED, format!("{}: {}{}", missing.as_str(), missing.why(), endorsements.gaps()));
     }
     let collateral = Collateral::verify(&evidence, genuine, question.hardware.roots(), question.now, checks)?;
-    appraise_tcb(genuine, &collateral, &question.hardware.policy().tdx_floors(), question.now, checks)
+    let facts = appraise_tcb(genuine, &collateral, &question.hardware.policy().tdx_floors(), question.now, checks);
+    facts.filter(|_| belong)
 }
 
 /// RTMR0 to RTMR3 are measurement registers 1 to 4.
