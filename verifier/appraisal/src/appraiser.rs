@@ -322,7 +322,7 @@ fn inputs<'a>(batch: &'a Unverified, context: &Context<'_>, signer: &'a [u8]) ->
     }
 }
 
-/// The registration that evidence has to fit, with its profile and key where they are usable.
+/// The registration that evidence has to fit, with its profile and key where they are usable: by these it is judged, whatever it calls itself.
 fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks) -> Option<(&'a Registration, Profile, &'a NodeKey)> {
     let node = &batch.evidence.node;
     let Some(registration) = context.registration else {
@@ -339,9 +339,7 @@ fn registered<'a>(batch: &Unverified, context: &Context<'a>, checks: &mut Checks
     let same = registration.profile.is_some() && record.profile == *profile;
     checks.record(&rules::NODE_PROFILE, same, record.profile.clone(), profile.clone());
     checks.absorb(registration.key_checks.clone());
-    Some(registration)
-        .zip(registration.profile.zip(registration.key.as_ref()).filter(|_| same))
-        .map(|(r, (profile, key))| (r, profile, key))
+    Some(registration).zip(registration.profile.zip(registration.key.as_ref())).map(|(r, (profile, key))| (r, profile, key))
 }
 
 /// The boot log, replayed into the registers of the profile; `None` where there is none, or the caller kept its replay.

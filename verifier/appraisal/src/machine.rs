@@ -11,6 +11,8 @@ mod nitro;
 pub mod rules;
 mod snp;
 mod tdx;
+#[cfg(test)]
+mod tests;
 mod tpm;
 
 use podseal_protocol::{

@@ -10,7 +10,7 @@ mod policy;
 mod revocation;
 pub mod rules;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use document::{Document, DocumentError, Source};
 pub use policy::{Policy, appraise_policy};

@@ -20,7 +20,7 @@ mod recognise;
 mod snp;
 mod tdx;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verdict;
 
 pub use findings::{Finding, Malformed, Missing, Stage};

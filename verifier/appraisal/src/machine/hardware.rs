@@ -59,6 +59,12 @@ impl Hardware {
         Ok(Self { files, roots, text: text.to_owned(), policy })
     }
 
+    /// These roots under the shipped policy.
+    #[cfg(test)]
+    pub(super) fn of_roots(roots: Roots) -> Self {
+        Self { roots, ..Self::none() }.under("").unwrap_or_else(|_| Self::none())
+    }
+
     /// The same roots under another policy.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod malformed;
-mod mint;
+pub(crate) mod mint;
 mod policy;
 
 use super::rules::{POLICY_RULES, RULES};

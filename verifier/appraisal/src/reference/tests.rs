@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod launch;
 mod registers;
 
 use std::ops::Range;
@@ -70,9 +71,13 @@ fn golden() -> Reference {
 }
 
 fn appraise(references: &[Reference], boot: &Boot0, now: u64) -> (Claim<Boot>, Vec<Check>) {
+    appraise_launched(references, boot, None, now)
+}
+
+fn appraise_launched(references: &[Reference], boot: &Boot0, launch: Option<Launch>, now: u64) -> (Claim<Boot>, Vec<Check>) {
     let describe = |event: &ReplayedEvent| boot.texts.get(event.position - 1).map(|text| (*text).to_owned());
     let measured = Measured {
-        launch: None,
+        launch,
         quoted: Some(&boot.quoted),
         layout: Some(boot.layout),
         proved: boot.proved,

@@ -1,7 +1,7 @@
 //! What every kind has in common, and the kinds whose rooms are here.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod azure;
+pub(crate) mod azure;
 mod ek;
 mod quote;
 

@@ -30,18 +30,12 @@ fn node_not_approved() {
 
 #[test]
 fn evidence_of_other_profile() {
-    refused(
-        &["node.profile"],
-        By::RegisteredNode,
-        &[
-            ("not the registered one", |w| w.evidence.profile = "snp".to_owned()),
-            ("the registered one is another", |w| record(w).profile = "snp".to_owned()),
-            ("one that is not appraised", |w| {
-                record(w).profile = "snp".to_owned();
-                w.evidence.profile = "snp".to_owned();
-            }),
-        ],
-    );
+    refused(&["node.profile"], By::RegisteredNode, &[("not the registered one", |w| w.evidence.profile = "snp".to_owned())]);
+    let unknown = |w: &mut World| {
+        record(w).profile = "sgx".to_owned();
+        w.evidence.profile = "sgx".to_owned();
+    };
+    refused(&["node.profile"], By::Anybody, &[("one that is not appraised", unknown)]);
 }
 
 /// The registration is held to every rule again, whatever enrolment said.

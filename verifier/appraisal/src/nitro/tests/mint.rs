@@ -12,21 +12,21 @@ use rcgen::{
 use std::sync::OnceLock;
 
 /// 2026-06-01, one o'clock.
-pub(super) const NOW: u64 = 1_780_275_600;
+pub(crate) const NOW: u64 = 1_780_275_600;
 /// `{1: -35}`.
-pub(super) const PROTECTED: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
+pub(crate) const PROTECTED: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
 
 /// Serial numbers.
-pub(super) const LEAF: u64 = 70;
-pub(super) const ZONE: u64 = 60;
+pub(crate) const LEAF: u64 = 70;
+pub(crate) const ZONE: u64 = 60;
 
-pub(super) struct Pki {
-    pub(super) root: CertifiedIssuer<'static, KeyPair>,
-    pub(super) zone: CertifiedIssuer<'static, KeyPair>,
-    pub(super) key: KeyPair,
+pub(crate) struct Pki {
+    pub(crate) root: CertifiedIssuer<'static, KeyPair>,
+    pub(crate) zone: CertifiedIssuer<'static, KeyPair>,
+    pub(crate) key: KeyPair,
 }
 
-pub(super) fn p384() -> KeyPair {
+pub(crate) fn p384() -> KeyPair {
     KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap()
 }
 
@@ -37,7 +37,7 @@ fn make() -> Pki {
 }
 
 /// The honest maker's, and another's with the same names.
-pub(super) fn pki() -> &'static [Pki; 2] {
+pub(crate) fn pki() -> &'static [Pki; 2] {
     static PKI: OnceLock<[Pki; 2]> = OnceLock::new();
     PKI.get_or_init(|| [(); 2].map(|()| make()))
 }
@@ -52,7 +52,7 @@ fn ca(name: &str) -> CertificateParams {
 }
 
 /// The hypervisor's certificate, good on one day.
-pub(super) fn leaf(usages: &[KeyUsagePurpose]) -> Vec<u8> {
+pub(crate) fn leaf(usages: &[KeyUsagePurpose]) -> Vec<u8> {
     let mut params = CertificateParams::new([]).unwrap();
     params.distinguished_name.push(DnType::CommonName, "i-1-enc1");
     params.not_before = date_time_ymd(2026, 6, 1);
@@ -62,12 +62,12 @@ pub(super) fn leaf(usages: &[KeyUsagePurpose]) -> Vec<u8> {
     params.signed_by(&pki()[0].key, &pki()[0].zone).unwrap().der().to_vec()
 }
 
-pub(super) fn honest_leaf() -> Vec<u8> {
+pub(crate) fn honest_leaf() -> Vec<u8> {
     leaf(&[KeyUsagePurpose::DigitalSignature])
 }
 
 /// A list of `issuer`, good until the first of a month of 2026.
-pub(super) fn crl(issuer: &CertifiedIssuer<'_, KeyPair>, until: u8, revoked: &[u64]) -> Vec<u8> {
+pub(crate) fn crl(issuer: &CertifiedIssuer<'_, KeyPair>, until: u8, revoked: &[u64]) -> Vec<u8> {
     let revoked = revoked.iter().map(|serial| RevokedCertParams {
         serial_number: SerialNumber::from(*serial),
         revocation_time: date_time_ymd(2026, 1, 1),
@@ -85,22 +85,22 @@ pub(super) fn crl(issuer: &CertifiedIssuer<'_, KeyPair>, until: u8, revoked: &[u
     params.signed_by(issuer).unwrap().der().to_vec()
 }
 
-pub(super) fn roots(of: &Pki) -> Roots {
+pub(crate) fn roots(of: &Pki) -> Roots {
     Roots::new(vec![Anchor::of_certificate("nitro test".into(), RootKind::Test, of.root.der()).unwrap()]).unwrap()
 }
 
 /// Fields by name, each with its value in CBOR.
-pub(super) type Fields = Vec<(&'static str, Vec<u8>)>;
+pub(crate) type Fields = Vec<(&'static str, Vec<u8>)>;
 
-pub(super) fn pcrs(of: &[(i64, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn pcrs(of: &[(i64, Vec<u8>)]) -> Vec<u8> {
     map(&of.iter().map(|(index, value)| (int(*index), bytes(value))).collect::<Vec<_>>())
 }
 
-pub(super) fn bundle(of: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn bundle(of: &[&[u8]]) -> Vec<u8> {
     array(&of.iter().map(|der| bytes(der)).collect::<Vec<_>>())
 }
 
-pub(super) fn enclave() -> Fields {
+pub(crate) fn enclave() -> Fields {
     vec![
         ("module_id", text("i-1-enc1")),
         ("digest", text("SHA384")),
@@ -114,38 +114,38 @@ pub(super) fn enclave() -> Fields {
     ]
 }
 
-pub(super) fn nitrotpm() -> Fields {
+pub(crate) fn nitrotpm() -> Fields {
     let registers = pcrs(&[(4, vec![1; 48]), (7, vec![2; 48]), (12, vec![0; 48])]);
     let field = |(name, value)| if name == "pcrs" { ("nitrotpm_pcrs", registers.clone()) } else { (name, value) };
     enclave().into_iter().map(field).collect()
 }
 
 /// The field's value exchanged.
-pub(super) fn with(mut fields: Fields, name: &str, value: Vec<u8>) -> Fields {
+pub(crate) fn with(mut fields: Fields, name: &str, value: Vec<u8>) -> Fields {
     fields.iter_mut().find(|field| field.0 == name).unwrap().1 = value;
     fields
 }
 
-pub(super) fn without(mut fields: Fields, name: &str) -> Fields {
+pub(crate) fn without(mut fields: Fields, name: &str) -> Fields {
     fields.retain(|field| field.0 != name);
     fields
 }
 
-pub(super) fn payload(fields: &Fields) -> Vec<u8> {
+pub(crate) fn payload(fields: &Fields) -> Vec<u8> {
     map(&fields.iter().map(|(name, value)| (text(name), value.clone())).collect::<Vec<_>>())
 }
 
 /// A message under the honest hypervisor's key.
-pub(super) fn message(protected: &[u8], unprotected: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn message(protected: &[u8], unprotected: &[u8], payload: &[u8]) -> Vec<u8> {
     message_by(&pki()[0].key, protected, unprotected, payload)
 }
 
-pub(super) fn message_by(key: &KeyPair, protected: &[u8], unprotected: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn message_by(key: &KeyPair, protected: &[u8], unprotected: &[u8], payload: &[u8]) -> Vec<u8> {
     let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &key.serialize_der()).unwrap();
     let signature = key.sign(&SystemRandom::new(), &signed_bytes(protected, payload)).unwrap();
     array(&[bytes(protected), unprotected.to_vec(), bytes(payload), bytes(signature.as_ref())])
 }
 
-pub(super) fn document(fields: &Fields) -> Vec<u8> {
+pub(crate) fn document(fields: &Fields) -> Vec<u8> {
     message(&PROTECTED, &map(&[]), &payload(fields))
 }

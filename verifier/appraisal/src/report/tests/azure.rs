@@ -28,7 +28,7 @@ fn sizes(document: &str) -> [[u8; 4]; 2] {
 }
 
 /// NV index 0x01400001 of a VM whose hardware reported over `over`.
-fn hcl(document: &str, over: &str, fields: &[(usize, &[u8])]) -> Vec<u8> {
+pub(crate) fn hcl(document: &str, over: &str, fields: &[(usize, &[u8])]) -> Vec<u8> {
     let digest = [Sha256::digest(over).as_slice(), &[0; 32]].concat();
     let report = report(&chips()[0], &[&[(0x50, digest.as_slice())], fields].concat());
     let length = u32::try_from(document.len()).unwrap().to_le_bytes();
