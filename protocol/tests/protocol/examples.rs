@@ -65,6 +65,7 @@ fn answers() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("pod-log", "Seven records: one of each event, and the start of the sandbox. They begin on 32 zero bytes.", f::pod_log().0),
         ("PCR 13", "After these, and the head of their chain.", f::pod_log().1.head.0.to_vec()),
         ("evidence, with a pod log", "The same node, were it to keep that log.", f::evidence_with_pod_log().encode()),
+        ("evidence, of other hardware", "Every part that there is besides; no profile has all of them.", f::hardware_evidence().encode()),
         ("pod-log, of a TD", "Two records: began, and an interruption. They begin on 48 zero bytes.", f::pod_log_of_td().0),
         ("RTMR3", "After these.", f::pod_log_of_td().1.register().as_ref().to_vec()),
         ("Head of its chain", "After these.", f::pod_log_of_td().1.head().head.0.to_vec()),
@@ -84,8 +85,10 @@ fn answers() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("workload-reply, refused", "", f::refused().encode()),
         ("join", "", f::join().encode()),
         ("Activation secret", "For that join, under the MAC key above.", f::activation().secret.unwrap().to_vec()),
+        ("join, by evidence", "With that evidence of other hardware.", f::join_by_evidence().encode()),
         ("join-reply", "", f::join_reply().encode()),
         ("activation", "", f::activation().encode()),
+        ("activation, by evidence", "", f::activation_by_evidence().encode()),
         ("activation-reply", "", f::activation_reply().encode()),
         ("import-info", "For the secret `payments/db`.", import_info(&f::verifier(), "payments/db")),
     ]
