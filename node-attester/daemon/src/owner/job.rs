@@ -8,7 +8,10 @@ use podseal_protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Collected, Collector as _, Identity, OwnerConfig, PodLogFiles, Recorded, TpmError, machine::Machine};
+use super::{
+    Collected, Identity, OwnerConfig, PodLogFiles, Recorded, TpmError,
+    machine::{self, Machine},
+};
 use crate::{
     boot_id,
     pod_log::{Log, PodLogError, Table},
@@ -57,7 +60,7 @@ impl Job {
 
 /// The hardware and the pod log, each opened by the first job that needs it.
 pub(super) struct Desk {
-    machine: Machine,
+    machine: Box<dyn Machine>,
     pod_log: Option<PodLogFiles>,
     log: Option<Log>,
     limits: Limits,
@@ -71,7 +74,7 @@ impl Desk {
             config.pcrs.sort_unstable();
         }
         let limits = config.limits;
-        Self { machine: Machine::new(config), pod_log, log: None, limits }
+        Self { machine: machine::of(config), pod_log, log: None, limits }
     }
 
     /// Does jobs until the last one; then the device is closed before that is answered.
@@ -149,16 +152,16 @@ impl Desk {
         Ok(recorded)
     }
 
-    fn opened(&mut self) -> Result<(&mut Log, &mut Machine), TpmError> {
+    fn opened(&mut self) -> Result<(&mut Log, &mut dyn Machine), TpmError> {
         let log = match self.log.take() {
             Some(log) => log,
             None => {
                 let PodLogFiles { file, boot_id: path, exceptions } = self.pod_log.as_ref().ok_or(PodLogError::NotKept)?;
                 let boot_id = boot_id::read(path, &self.limits).map_err(|problem| PodLogError::BootId { path: path.clone(), problem })?;
-                Log::open(file, &boot_id, exceptions, &self.limits, &mut self.machine)?
+                Log::open(file, &boot_id, exceptions, &self.limits, self.machine.as_mut())?
             }
         };
-        Ok((self.log.insert(log), &mut self.machine))
+        Ok((self.log.insert(log), self.machine.as_mut()))
     }
 }
 

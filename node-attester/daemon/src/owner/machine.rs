@@ -4,103 +4,63 @@ mod azure;
 mod guest;
 mod nitro;
 
-use podseal_protocol::{BankDigest, Digest, Profile, evidence::Part, pod_log::Register};
+use podseal_protocol::Profile;
 
 use super::{Collector, Identity, OwnerConfig, TpmError, tpm::Tpm};
 use azure::Vm;
 use guest::Guest;
 use nitro::Instance;
 
-/// The hardware, asked by one thread.
-pub(super) enum Machine {
-    Tpm(Tpm),
-    Azure(Vm),
-    Nitro(Instance),
-    Guest(Guest),
-}
-
-impl Machine {
-    pub(super) fn new(config: OwnerConfig) -> Self {
-        match config.profile {
-            Profile::Tpm => Self::Tpm(Tpm::new(config)),
-            Profile::AzureSnp => Self::Azure(Vm::new(config)),
-            Profile::NitroTpm => Self::Nitro(Instance::new(config)),
-            Profile::Snp | Profile::Tdx => Self::Guest(Guest::new(config)),
-        }
-    }
-
+/// What proves this node: evidence, and the key that it is known by.
+pub(super) trait Machine: Collector {
     /// What bindings have of the node's key.
-    pub(super) fn signer(&mut self) -> Result<Vec<u8>, TpmError> {
-        match self {
-            Self::Tpm(tpm) => tpm.closing_on_error(Tpm::ak_name),
-            Self::Azure(vm) => vm.tpm().closing_on_error(Tpm::ak_name),
-            Self::Nitro(instance) => instance.module_id().map(String::into_bytes),
-            Self::Guest(guest) => guest.signer(),
-        }
-    }
+    fn signer(&mut self) -> Result<Vec<u8>, TpmError>;
 
     /// The key that the node is to be known by, made where there is none.
-    pub(super) fn key(&mut self) -> Result<Vec<u8>, TpmError> {
-        match self {
-            Self::Tpm(tpm) => tpm.closing_on_error(Tpm::make_ak),
-            Self::Azure(vm) => vm.tpm().closing_on_error(Tpm::make_ak),
-            Self::Nitro(instance) => instance.module_id().map(String::into_bytes),
-            Self::Guest(guest) => guest.make_key(),
-        }
-    }
+    fn key(&mut self) -> Result<Vec<u8>, TpmError>;
 
     /// The TPM's identity, for credential activation; of hardware that is enrolled so.
-    pub(super) fn enrol(&mut self) -> Result<Identity, TpmError> {
-        self.activated("the identity of a TPM", Tpm::enrol)
+    fn enrol(&mut self) -> Result<Identity, TpmError> {
+        Err(enrolled_otherwise("the identity of a TPM"))
     }
 
-    pub(super) fn activate(&mut self, credential: &[u8], encrypted_secret: &[u8]) -> Result<[u8; 32], TpmError> {
-        self.activated("TPM2_ActivateCredential", |tpm| tpm.activate(credential, encrypted_secret))
+    /// TPM2_ActivateCredential (TPM 2.0 Part 3, section 12.5); of hardware that is enrolled so.
+    fn activate(&mut self, _credential: &[u8], _encrypted_secret: &[u8]) -> Result<[u8; 32], TpmError> {
+        Err(enrolled_otherwise("TPM2_ActivateCredential"))
     }
 
-    /// Forgets what proved this boot: the next evidence proves it anew.
-    pub(super) fn prove_anew(&mut self) {
-        if let Self::Azure(vm) = self {
-            vm.prove_anew();
-        }
-    }
+    /// Forgets what proved this boot, where that is done once: the next evidence proves it anew.
+    fn prove_anew(&mut self) {}
+}
 
-    fn activated<T>(&mut self, step: &'static str, job: impl Fn(&mut Tpm) -> Result<T, TpmError>) -> Result<T, TpmError> {
-        match self {
-            Self::Tpm(tpm) => tpm.closing_on_error(job),
-            _ => Err(TpmError::Answer { step, found: "another profile".to_owned(), wanted: "node.profile = \"tpm\"" }),
-        }
-    }
+fn enrolled_otherwise(step: &'static str) -> TpmError {
+    TpmError::Answer { step, found: "another profile".to_owned(), wanted: "node.profile = \"tpm\"" }
+}
 
-    fn collector(&mut self) -> &mut dyn Collector {
-        match self {
-            Self::Tpm(tpm) => tpm,
-            Self::Azure(vm) => vm,
-            Self::Nitro(instance) => instance,
-            Self::Guest(guest) => guest,
-        }
+/// The hardware that the configuration says.
+pub(super) fn of(config: OwnerConfig) -> Box<dyn Machine> {
+    match config.profile {
+        Profile::Tpm => Box::new(Tpm::new(config)),
+        Profile::AzureSnp => Box::new(Vm::new(config)),
+        Profile::NitroTpm => Box::new(Instance::new(config)),
+        Profile::Snp | Profile::Tdx => Box::new(Guest::new(config)),
     }
 }
 
-impl Collector for Machine {
-    fn collect(&mut self, binding: &Digest) -> Result<Vec<Part>, TpmError> {
-        self.collector().collect(binding)
+impl Machine for Tpm {
+    fn signer(&mut self) -> Result<Vec<u8>, TpmError> {
+        self.closing_on_error(Self::ak_name)
     }
 
-    fn pod_log_register(&self) -> Register {
-        match self {
-            Self::Tpm(tpm) => tpm.pod_log_register(),
-            Self::Azure(vm) => vm.pod_log_register(),
-            Self::Nitro(instance) => instance.pod_log_register(),
-            Self::Guest(guest) => guest.pod_log_register(),
-        }
+    fn key(&mut self) -> Result<Vec<u8>, TpmError> {
+        self.closing_on_error(Self::make_ak)
     }
 
-    fn register(&mut self) -> Result<BankDigest, TpmError> {
-        self.collector().register()
+    fn enrol(&mut self) -> Result<Identity, TpmError> {
+        self.closing_on_error(Self::identity)
     }
 
-    fn extend(&mut self, digest: &BankDigest) -> Result<(), TpmError> {
-        self.collector().extend(digest)
+    fn activate(&mut self, credential: &[u8], encrypted_secret: &[u8]) -> Result<[u8; 32], TpmError> {
+        self.closing_on_error(|tpm| tpm.recovered(credential, encrypted_secret))
     }
 }

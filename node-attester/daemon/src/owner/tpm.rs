@@ -121,7 +121,7 @@ impl Tpm {
         read_event_log(&self.config.event_log, self.config.limits.evidence_part)
     }
 
-    pub(super) fn enrol(&mut self) -> Result<Identity, TpmError> {
+    pub(super) fn identity(&mut self) -> Result<Identity, TpmError> {
         let ak_public = self.make_ak()?;
         let Open { context, ek, .. } = self.open()?;
         let index = NvIndexTpmHandle::new(EK_CERTIFICATE).map_err(TpmError::at("NV index of the EK certificate"))?;
@@ -135,7 +135,7 @@ impl Tpm {
         })
     }
 
-    pub(super) fn activate(&mut self, credential: &[u8], encrypted_secret: &[u8]) -> Result<[u8; 32], TpmError> {
+    pub(super) fn recovered(&mut self, credential: &[u8], encrypted_secret: &[u8]) -> Result<[u8; 32], TpmError> {
         let (Open { context, ek, .. }, ak) = self.ak()?;
         let ek = *ek;
         let credential = IdObject::try_from(credential).map_err(TpmError::at("TPM2B_ID_OBJECT"))?;

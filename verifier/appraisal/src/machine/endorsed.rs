@@ -80,7 +80,7 @@ impl Gathered {
         let malformed = Malformed { item: "endorsements.file", at, problem: Problem::WrongValue };
         let found = d.list("endorsements", MOST, |d| {
             let file = d.bytes("endorsements.file", limits.message)?;
-            Endorsed::parse(file).map(|(endorsed, _)| endorsed).map_err(|_| malformed.clone())
+            Endorsed::parse(file).map(|(endorsed, _)| endorsed).map_err(|_| malformed)
         })?;
         let gaps =
             d.list("endorsements.gaps", MOST, |d| Ok(String::from_utf8_lossy(d.bytes("endorsements.gap", 64 << 10)?).into_owned()))?;

@@ -3,7 +3,10 @@
 
 use podseal_protocol::{BankDigest, Digest, Profile, binding::report_data, evidence::Part, pod_log::Register};
 
-use super::super::{Collector, OwnerConfig, TpmError, tpm::Tpm};
+use super::{
+    super::{Collector, OwnerConfig, TpmError, tpm::Tpm},
+    Machine,
+};
 use crate::{collect::azure, config::Evidence};
 
 pub(in super::super) struct Vm {
@@ -18,14 +21,6 @@ impl Vm {
         Self { evidence: config.evidence.clone(), tpm: Tpm::new(config), proof: None }
     }
 
-    pub(super) fn tpm(&mut self) -> &mut Tpm {
-        &mut self.tpm
-    }
-
-    pub(super) fn prove_anew(&mut self) {
-        self.proof = None;
-    }
-
     /// The paravisor takes seconds for a report, and one is enough until the next boot.
     fn proof(&mut self, binding: &Digest) -> Result<[Part; 2], TpmError> {
         if let Some(proof) = &self.proof {
@@ -37,6 +32,20 @@ impl Vm {
         let (attest, signature) = self.tpm.certified(azure::certify, binding)?;
         let proof = [Part::HclReport(collected.hcl_report), Part::AkCertification { attest, signature }];
         Ok(self.proof.insert(proof).clone())
+    }
+}
+
+impl Machine for Vm {
+    fn signer(&mut self) -> Result<Vec<u8>, TpmError> {
+        self.tpm.signer()
+    }
+
+    fn key(&mut self) -> Result<Vec<u8>, TpmError> {
+        self.tpm.key()
+    }
+
+    fn prove_anew(&mut self) {
+        self.proof = None;
     }
 }
 

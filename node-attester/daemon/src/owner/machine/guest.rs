@@ -4,7 +4,10 @@ use std::path::Path;
 
 use podseal_protocol::{BankDigest, Digest, Limits, Profile, binding::report_data, evidence::Part, pod_log::Register};
 
-use super::super::{Collector, OwnerConfig, TpmError, node_key::NodeKey};
+use super::{
+    super::{Collector, OwnerConfig, TpmError, node_key::NodeKey},
+    Machine,
+};
 use crate::{
     collect::{
         CollectError, ReportData, sev_guest, snp,
@@ -30,16 +33,7 @@ impl Guest {
         Self { profile: config.profile, evidence: config.evidence, limits: config.limits, key: None }
     }
 
-    pub(super) fn signer(&mut self) -> Result<Vec<u8>, TpmError> {
-        self.key().map(NodeKey::signer)
-    }
-
-    pub(super) fn make_key(&mut self) -> Result<Vec<u8>, TpmError> {
-        let key = NodeKey::load_or_make(&self.evidence.key, &self.limits)?;
-        Ok(self.key.insert(key).spki())
-    }
-
-    fn key(&mut self) -> Result<&NodeKey, TpmError> {
+    fn own_key(&mut self) -> Result<&NodeKey, TpmError> {
         let key = match self.key.take() {
             Some(key) => key,
             None => NodeKey::load(&self.evidence.key, &self.limits)?,
@@ -83,9 +77,20 @@ fn is_of(path: &Path, found: &Provider, wanted: &Provider) -> Result<(), Collect
     podseal_protocol::require(found == wanted, other)
 }
 
+impl Machine for Guest {
+    fn signer(&mut self) -> Result<Vec<u8>, TpmError> {
+        self.own_key().map(NodeKey::signer)
+    }
+
+    fn key(&mut self) -> Result<Vec<u8>, TpmError> {
+        let key = NodeKey::load_or_make(&self.evidence.key, &self.limits)?;
+        Ok(self.key.insert(key).spki())
+    }
+}
+
 impl Collector for Guest {
     fn collect(&mut self, binding: &Digest) -> Result<Vec<Part>, TpmError> {
-        let signed = self.key()?.sign(binding);
+        let signed = self.own_key()?.sign(binding);
         let data = report_data(binding, self.profile);
         let mut parts = if self.profile == Profile::Snp { self.snp(&data)? } else { self.tdx(&data)? };
         parts.push(signed);

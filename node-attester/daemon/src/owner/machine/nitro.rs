@@ -2,7 +2,10 @@
 
 use podseal_protocol::{Bank, BankDigest, Digest, evidence::Part, pod_log::Register};
 
-use super::super::{Collector, OwnerConfig, TpmError, pod_log, tpm::Tpm};
+use super::{
+    super::{Collector, OwnerConfig, TpmError, pod_log, tpm::Tpm},
+    Machine,
+};
 use crate::{
     collect::{nitro_tpm, nsm_message::Request},
     config::Tcti,
@@ -23,7 +26,7 @@ impl Instance {
     }
 
     /// How the hypervisor calls this instance, by a document over nothing.
-    pub(super) fn module_id(&mut self) -> Result<String, TpmError> {
+    fn module_id(&mut self) -> Result<String, TpmError> {
         if let Some(id) = &self.module_id {
             return Ok(id.clone());
         }
@@ -36,6 +39,16 @@ impl Instance {
     fn document(&mut self, nonce: Option<&[u8]>) -> Result<Vec<u8>, TpmError> {
         self.tpm.close();
         Ok(nitro_tpm::collect(&self.tcti, &Request { nonce, ..Request::default() })?)
+    }
+}
+
+impl Machine for Instance {
+    fn signer(&mut self) -> Result<Vec<u8>, TpmError> {
+        self.module_id().map(String::into_bytes)
+    }
+
+    fn key(&mut self) -> Result<Vec<u8>, TpmError> {
+        self.module_id().map(String::into_bytes)
     }
 }
 
