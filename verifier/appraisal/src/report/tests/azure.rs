@@ -93,6 +93,15 @@ fn hcl_json_not_bound() {
 }
 
 #[test]
+fn runtime_data_given_beside() {
+    let [own, other] = [0, 1].map(|key| document(&[("HCLAkPub", &keys()[key])]));
+    let vm = vm(hcl(&own, &own, &[]), &keys()[0]);
+    let with = |document: &str| outcome(&vm.with(&[("runtime_data.json", document.as_bytes())], Some(b"fresh")));
+    assert_eq!(with(&own), (Verdict::Verified, vec![]));
+    assert_eq!(with(&other), (Verdict::Rejected, vec!["report.one_of_each"]));
+}
+
+#[test]
 fn quote_of_another_vm() {
     let document = document(&[("HCLAkPub", &keys()[0])]);
     let vm = vm(hcl(&document, &document, &[]), &keys()[1]);
