@@ -187,7 +187,7 @@ fn creation_of_another_key() {
 }
 
 /// A key that rcgen can have certified: whose public half it is given.
-struct Certified(Vec<u8>);
+pub(super) struct Certified(pub(super) Vec<u8>);
 
 impl rcgen::PublicKeyData for Certified {
     fn der_bytes(&self) -> &[u8] {
