@@ -284,6 +284,11 @@ async fn one_request_is_activated_once() {
     let request = scene.request(&tpm, "node-1", "").await;
     let secret = scene.credential(&tpm, &request).await.unwrap();
     assert!(!scene.activate(&request, secret).await.unwrap().approved);
+    // The machine comes with a token instead, under another name: the first one is free again.
+    let token = scene.token("east", "").await;
+    let other = scene.request(&tpm, "node-2", &token).await;
+    assert!(scene.enrol(&tpm, &other).await.unwrap().approved);
+    assert_eq!(scene.nodes().await, [("node-2".to_owned(), "approved".to_owned())]);
     let refused = refused(scene.activate(&request, secret).await, "challenge.replayed");
     assert_eq!(scene.explained(&refused).await, ("rejected".to_owned(), vec!["challenge.replayed".to_owned()]));
 }
