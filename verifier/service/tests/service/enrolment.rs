@@ -69,6 +69,14 @@ impl Scene {
         Ok(ActivationReply::decode(&reply, &Limits::DEFAULT).unwrap())
     }
 
+    /// What the operator hears of a refusal: its result and the checks that failed.
+    async fn explained(&mut self, refused: &Status) -> (String, Vec<String>) {
+        let audit_id = refused.metadata().get("podseal-audit-id").unwrap().to_str().unwrap().to_owned();
+        let explained = self.admin.explain(AuditId { audit_id }).await.unwrap().into_inner();
+        let failed = explained.checks.into_iter().filter(|check| check.verdict == "fail").map(|check| check.name);
+        (explained.result, failed.collect())
+    }
+
     async fn nodes(&mut self) -> Vec<(String, String)> {
         let nodes = self.admin.list_nodes(podseal_wire::Empty {}).await.unwrap().into_inner().nodes;
         nodes.into_iter().map(|node| (node.name, node.state)).collect()
@@ -270,6 +278,22 @@ async fn one_request_activated_twice_at_once_wins_once() {
 }
 
 #[tokio::test]
+async fn one_request_is_activated_once() {
+    let mut scene = Scene::new().await;
+    let tpm = SoftwareTpm::made_by(&scene.maker);
+    let request = scene.request(&tpm, "node-1", "").await;
+    let secret = scene.credential(&tpm, &request).await.unwrap();
+    assert!(!scene.activate(&request, secret).await.unwrap().approved);
+    // The machine comes with a token instead, under another name: the first one is free again.
+    let token = scene.token("east", "").await;
+    let other = scene.request(&tpm, "node-2", &token).await;
+    assert!(scene.enrol(&tpm, &other).await.unwrap().approved);
+    assert_eq!(scene.nodes().await, [("node-2".to_owned(), "approved".to_owned())]);
+    let refused = refused(scene.activate(&request, secret).await, "challenge.replayed");
+    assert_eq!(scene.explained(&refused).await, ("rejected".to_owned(), vec!["challenge.replayed".to_owned()]));
+}
+
+#[tokio::test]
 async fn strangers_fill_no_registry() {
     let mut scene = Scene::new().await;
     for (number, check) in [(1, None), (2, None), (3, Some("join.pending"))] {
@@ -279,11 +303,7 @@ async fn strangers_fill_no_registry() {
             None => assert!(!scene.enrol(&tpm, &request).await.unwrap().approved),
             Some(check) => {
                 let refused = refused(scene.enrol(&tpm, &request).await, check);
-                let audit_id = refused.metadata().get("podseal-audit-id").unwrap().to_str().unwrap().to_owned();
-                let explained = scene.admin.explain(AuditId { audit_id }).await.unwrap().into_inner();
-                let failed: Vec<&str> =
-                    explained.checks.iter().filter(|check| check.verdict == "fail").map(|check| check.name.as_str()).collect();
-                assert_eq!((explained.result.as_str(), failed), ("rejected", vec![check]));
+                assert_eq!(scene.explained(&refused).await, ("rejected".to_owned(), vec![check.to_owned()]));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Azure confidential VMs: each link of the chain.
 
+use super::quote::Certified;
 use super::{hex, outcome, verify};
 use crate::report::{Document, Report, Settings, Verdict, appraise};
 use crate::snp::tests::forge::{certificates, chips, report, roots, spki};
@@ -9,6 +10,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use sha2::{Digest as _, Sha256};
 
 /// The JSON with these keys, all of them RSA keys with exponent 65537.
@@ -93,6 +95,15 @@ fn hcl_json_not_bound() {
 }
 
 #[test]
+fn runtime_data_given_beside() {
+    let [own, other] = [0, 1].map(|key| document(&[("HCLAkPub", &keys()[key])]));
+    let vm = vm(hcl(&own, &own, &[]), &keys()[0]);
+    let with = |document: &str| outcome(&vm.with(&[("runtime_data.json", document.as_bytes())], Some(b"fresh")));
+    assert_eq!(with(&own), (Verdict::Verified, vec![]));
+    assert_eq!(with(&other), (Verdict::Rejected, vec!["report.one_of_each"]));
+}
+
+#[test]
 fn quote_of_another_vm() {
     let document = document(&[("HCLAkPub", &keys()[0])]);
     let vm = vm(hcl(&document, &document, &[]), &keys()[1]);
@@ -114,6 +125,20 @@ fn key_given_beside() {
     let document = document(&[("HCLAkPub", &keys()[0])]);
     let vm = vm(hcl(&document, &document, &[]), &keys()[0]);
     let with = |key: &RsaKeyPair| outcome(&vm.with(&[("ak_pub.der", &spki(key.public_key()))], None));
+    assert_eq!(with(&keys()[0]), (Verdict::Verified, vec![]));
+    assert_eq!(with(&keys()[1]), (Verdict::Rejected, vec!["azure.given_key"]));
+}
+
+#[test]
+fn certificate_given_beside() {
+    let document = document(&[("HCLAkPub", &keys()[0])]);
+    let vm = vm(hcl(&document, &document, &[]), &keys()[0]);
+    let issuer = CertifiedIssuer::self_signed(CertificateParams::default(), KeyPair::generate().unwrap()).unwrap();
+    let with = |key: &RsaKeyPair| {
+        let key = Certified(key.public_key().as_ref().to_vec());
+        let certificate = CertificateParams::default().signed_by(&key, &issuer).unwrap();
+        outcome(&vm.with(&[("ak_cert.der", certificate.der())], None))
+    };
     assert_eq!(with(&keys()[0]), (Verdict::Verified, vec![]));
     assert_eq!(with(&keys()[1]), (Verdict::Rejected, vec!["azure.given_key"]));
 }

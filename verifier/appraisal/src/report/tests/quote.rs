@@ -156,6 +156,21 @@ fn two_keys() {
 }
 
 #[test]
+fn two_bare_keys() {
+    let site = site(NONCE, [5; 32]);
+    let with = |names: [&str; 2], second: &RsaKeyPair| {
+        let keys = [spki(&keys()[0]), spki(second)];
+        let files: [(&str, &[u8]); 5] =
+            [("q", &site.attest), ("s", &site.signature), (names[0], &keys[0]), (names[1], &keys[1]), ("pcrs.json", site.pcrs.as_bytes())];
+        outcome(&verify(&files, None, &Roots::default()))
+    };
+    assert_eq!(with(["ak_one", "ak_two"], &keys()[0]), (Verdict::Verified, vec![]));
+    assert_eq!(with(["ak_one", "ak_two"], &keys()[1]), (Verdict::Rejected, vec!["quote.one_key"]));
+    assert_eq!(with(["one", "two"], &keys()[1]), (Verdict::Rejected, vec!["quote.one_key"]));
+    assert_eq!(with(["ak", "two"], &keys()[1]), (Verdict::Verified, vec![]), "the name says which one is the AK's");
+}
+
+#[test]
 fn creation_of_another_key() {
     let site = site(NONCE, [5; 32]);
     let certify = |name: &[u8], by: &RsaKeyPair| {
@@ -172,7 +187,7 @@ fn creation_of_another_key() {
 }
 
 /// A key that rcgen can have certified: whose public half it is given.
-struct Certified(Vec<u8>);
+pub(super) struct Certified(pub(super) Vec<u8>);
 
 impl rcgen::PublicKeyData for Certified {
     fn der_bytes(&self) -> &[u8] {
@@ -224,6 +239,8 @@ fn no_register_is_no_quote_of_any() {
     site.attest = attest(0xff54_4347, 0x8018, NONCE, &quote_info(&[(0x0b, 0)], &[[0_u8; 0]; 0]));
     site.signature = sign(&keys()[0], &site.attest);
     assert_eq!(site.outcome(None), (Verdict::Refused, vec!["quote.measured"]));
+    let without_values = verify(&[("q", &site.attest), ("s", &site.signature), ("ak", &site.public)], None, &Roots::default());
+    assert_eq!(outcome(&without_values), (Verdict::Incomplete, vec!["quote.measured"]));
 }
 
 #[test]
@@ -247,6 +264,22 @@ fn log_that_no_quoted_register_proves() {
     let debug = Site { attest, signature, public: site.public.clone(), pcrs };
     let report = debug.with(&[("log", &event(0))], None, &Roots::default());
     assert_eq!((report.verdict, report.missing[0].part), (Verdict::Incomplete, "quote of the boot"));
+}
+
+#[test]
+fn log_of_another_boot() {
+    let extended = [[0; 20], [7; 20]].concat();
+    let value = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &extended);
+    let mut site = site(NONCE, [5; 32]);
+    site.attest = attest(0xff54_4347, 0x8018, NONCE, &quote_info(&[(4, 1)], &[value]));
+    site.signature = sign(&keys()[0], &site.attest);
+    site.pcrs = format!(r#"{{"sha1": {{"0": "{}"}}}}"#, hex(value.as_ref()));
+    let with = |measured: u8| {
+        let event = [&[0; 4][..], &[1, 0, 0, 0], &[measured; 20], &[0; 4]].concat();
+        outcome(&site.with(&[("log", &event)], None, &Roots::default()))
+    };
+    assert_eq!(with(7), (Verdict::Verified, vec![]));
+    assert_eq!(with(8), (Verdict::Rejected, vec!["log.replays"]));
 }
 
 #[test]

@@ -96,6 +96,21 @@ fn another_makers_quote_is_no_reason_to_believe_it() {
     assert_eq!(failed(&checks), ["tdx.pck_crl", "tdx.root_ca_crl", "tdx.tcb_signer"]);
 }
 
+/// Nor is it for whoever passes it on without asking.
+#[test]
+fn another_makers_quote_is_not_appraised_by_it() {
+    let (scene, kept) = warm();
+    let collateral = verify(&kept, &scene, NOW).0.unwrap();
+    let run = |scene: &Scene| {
+        let mut checks = Checks::owing(&[]);
+        let facts = appraise(&genuine(scene), &collateral, &Floors::default(), NOW, &mut checks);
+        (facts.is_some(), failed(&checks.finish()))
+    };
+    assert_eq!(run(&scene), (true, vec![]));
+    let [_, other] = makers();
+    assert_eq!(run(&Scene::of(other, &super::policy::platform())), (false, vec!["tdx.pck_crl", "tdx.root_ca_crl"]));
+}
+
 #[test]
 fn kept_collateral_ends_with_its_signers_certificate() {
     let (mut scene, kept) = (Scene::honest(), KeptCollateral::default());
