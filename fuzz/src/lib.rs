@@ -11,6 +11,7 @@ macro_rules! canonical {
 }
 
 use podseal_appraisal::report::{Document, Settings, Verdict, appraise};
+use podseal_appraisal::tdx::SignedJson;
 use podseal_appraisal::x509::{Roots, parse};
 use std::sync::LazyLock;
 
@@ -42,6 +43,12 @@ pub fn files(bytes: &[u8]) {
 fn unverified(documents: &[Document<'_>]) {
     let report = appraise(documents, &Settings { now: NOW, nonce: Some(b"nonce"), roots: &ROOTS });
     assert_ne!(report.verdict, Verdict::Verified, "{report:?}");
+}
+
+/// TCB info or an identity: as a file of a report, and as what is signed in it.
+pub fn tcb_info(bytes: &[u8]) {
+    report("tcb_info.json", bytes);
+    let _ = (SignedJson::tcb_info(bytes), SignedJson::qe_identity(bytes));
 }
 
 /// A certificate or a revocation list, by itself.
