@@ -32,7 +32,16 @@ pub(super) fn write(vector: &Vector, corpus: &Corpus) -> io::Result<()> {
         let head = format!("podseal endorsement 1\nendorsement: {name}\nsource: https://maker.example/\nfetched: 2026-06-01T00:00:00Z");
         corpus.write("endorsement", &format!("{seed}-file"), format!("{name}\n{service}\n\n{head}\n\n{first}{rest}").as_bytes())?;
     }
-    Ok(())
+    thim(vector, corpus)
+}
+
+/// Azure's answer has both in one: the certificate of the machine's chip and what is above it.
+fn thim(vector: &Vector, corpus: &Corpus) -> io::Result<()> {
+    let Some(chain) = vector.text("chain_ask_ark_asvk.pem") else { return Ok(()) };
+    let vcek = vector.file("vcek.der").map(|der| pem::written(CERTIFICATE, der)).unwrap_or_default();
+    let [vcek, chain] = [&vcek, chain].map(|pem| pem.replace('\n', "\\n"));
+    let answer = format!("amd-milan-chain\nazure-thim\n\n{{\"vcekCert\":\"{vcek}\",\"certificateChain\":\"{chain}\"}}");
+    corpus.write("endorsement", &vector.seed("thim"), answer.as_bytes())
 }
 
 fn answers(vector: &Vector) -> Vec<Answer<'_>> {
