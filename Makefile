@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CARGO_TERM_COLOR ?= auto
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help setup build demo playground playground-down test fmt clippy unit e2e bench fuzz deny mutation
+.PHONY: help setup build demo playground playground-down test fmt clippy unit e2e fuzz-formats bench fuzz deny mutation
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -25,7 +25,7 @@ playground: build ## the demo's parts, left running; writes playground.json
 playground-down: ## end the playground and remove everything of it
 	scripts/as-root target/debug/podseal-playground down
 
-test: fmt clippy build unit e2e ## fmt, clippy, unit, vectors, house, end to end
+test: fmt clippy build unit e2e fuzz-formats ## fmt, clippy, unit, vectors, house, end to end, formats of evidence fuzzed
 
 fmt: setup
 	cargo fmt --all --check
@@ -45,6 +45,9 @@ bench: setup ## figures and gates, with raw samples in target/bench/
 	scripts/static-build
 	held=0; cargo bench --quiet --no-fail-fast --package podseal-appraisal --bench appraise --bench evidence || held=1; \
 	scripts/as-root target/release/podseal-bench || held=1; exit $$held
+
+fuzz-formats: setup ## thirty seconds for each format of hardware evidence
+	scripts/fuzz 30 formats
 
 fuzz: setup ## thirty seconds for each parser of outside bytes
 	scripts/fuzz 30

@@ -1,7 +1,14 @@
-//! Writes the known answers of docs/PROTOCOL.md into the corpus, so that the targets for messages begin with something well-formed:
-//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
+//! Writes the known answers of docs/PROTOCOL.md and recorded evidence into the corpus, so that every target begins with something
+//! well-formed: `cargo run --manifest-path fuzz/Cargo.toml --package podseal-fuzz-seeds`.
 
-use std::{fs, io, path::Path};
+mod endorsements;
+mod pem;
+mod vectors;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// Title in the document, and target.
 const TARGETS: [(&str, &str); 21] = [
@@ -36,8 +43,20 @@ fn answer(document: &str, title: &str) -> Option<Vec<u8>> {
     digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
+/// Where the targets find their inputs.
+struct Corpus(PathBuf);
+
+impl Corpus {
+    fn write(&self, target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let folder = self.0.join(target);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), bytes)
+    }
+}
+
 fn main() -> io::Result<()> {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fuzz = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let corpus = Corpus(fuzz.join("corpus"));
     let document = fs::read_to_string(fuzz.join("../docs/PROTOCOL.md"))?;
     let missing = |title: &str| io::Error::other(format!("docs/PROTOCOL.md has no known answer {title}"));
     for (title, target) in TARGETS {
@@ -46,17 +65,15 @@ fn main() -> io::Result<()> {
             "certified_key" => bytes.insert(0, 0),
             "session" => {
                 let delivery = answer(&document, "delivery").ok_or_else(|| missing("delivery"))?;
-                let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
-                bytes = [&length.to_be_bytes(), bytes.as_slice(), &delivery].concat();
+                bytes = vectors::counted(&bytes, &delivery)?;
             }
             _ => {}
         }
-        let folder = fuzz.join("corpus").join(target);
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join(title.replace([',', ' '], "_")), bytes)?;
+        corpus.write(target, &title.replace([',', ' '], "_"), &bytes)?;
     }
     let frame = answer(&document, "workload-request").ok_or_else(|| missing("workload-request"))?;
-    let folder = fuzz.join("corpus/workload_request");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("known"), frame.get(4..).unwrap_or_default())
+    corpus.write("workload_request", "known", frame.get(4..).unwrap_or_default())?;
+    // Also where there is no recorded evidence, a name and a kind of service: what follows is mutation's business.
+    corpus.write("endorsement", "known", b"intel-root-crl\nintel-certificates\n\n")?;
+    vectors::write(&corpus)
 }
