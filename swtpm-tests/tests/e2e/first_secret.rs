@@ -105,9 +105,6 @@ fn drafted_policy_lets_in_what_was_refused(fixtures: &Fixtures) -> Outcome {
     Ok(())
 }
 
-/// Has no register behind it on these machines: whoever needs it is refused.
-const NOT_APPRAISED: &str = "context.tpm_in_tee";
-
 fn each_attribute_is_decisive(fixtures: &Fixtures) -> Outcome {
     let (site, node) = fixtures.honest()?;
     let fake = Counterfeit::enrol(site, "attributes", "attributes")?;
@@ -131,13 +128,9 @@ fn each_attribute_is_decisive(fixtures: &Fixtures) -> Outcome {
         assert!(decisive.found.starts_with(attribute), "{attribute}: {}", explained.told());
     }
 
-    site.allow(&honest.clone().when(NOT_APPRAISED, NOT_APPRAISED))?;
-    let explained = fake.ask_one(&fake.claim()?)?.refused(site)?;
-    refused_for(&explained, NOT_APPRAISED);
     site.allow(&honest)?;
     fake.ask_one(&fake.claim()?)?.delivered(site)?;
 
-    pinned.push(NOT_APPRAISED.into());
     pinned.sort();
     assert_eq!(pinned, attributes_of_the_schema());
     Ok(())

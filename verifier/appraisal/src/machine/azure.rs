@@ -45,6 +45,10 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
     let proof = digest(report, certification);
     let proved = boot_proved(&runtime, certified, proof, &counters, question, checks);
     let facts = facts.filter(|_| proved)?;
+    let Some(vm_id) = runtime.vm_id() else {
+        checks.not_appraised(&rules::MACHINE, "the runtime data does not name the VM");
+        return None;
+    };
     let root = facts.root();
     Some(Machine {
         root: Some((root.0.to_owned(), root.1)),
@@ -55,7 +59,7 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
         counters: Some(counters),
         start: Digest([0; 32]),
         report: proof,
-        identity: Some(identity(runtime.vm_id()?, hcl_key)),
+        identity: Some(identity(vm_id, hcl_key)),
     })
 }
 

@@ -138,3 +138,10 @@ fn no_hcl_report() {
     vm().refuses("evidence.form", vec![quoted(&keys()[1]), certified(&keys()[1], hcl_key(), binding().as_ref())]);
     vm().refuses("evidence.form", with(1, Part::HclReport(vec![0; 100])));
 }
+
+/// Such a VM could be any: it is not taken for the registered one.
+#[test]
+fn runtime_data_names_no_vm() {
+    let unnamed = document(hcl_key(), "A", &fresh()).replace("vmUniqueId", "other");
+    vm().refuses("node.machine", with(1, report(&unnamed)));
+}
