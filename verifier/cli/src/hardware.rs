@@ -6,13 +6,12 @@ use clap::Subcommand;
 use podseal_appraisal::machine::Hardware;
 use podseal_protocol::{Digest, hex};
 use podseal_wire::{Document, Empty};
-use serde::Serialize;
 
 use crate::{
     context::Context,
     failure::{Failure, Outcome},
     files,
-    output::ChangeView,
+    output::{AppliedView, ChangeView, DocumentView},
 };
 
 /// Hardware: floors and distrust, in force from the next request on
@@ -26,18 +25,6 @@ pub(crate) enum HardwareCommand {
     },
     /// Print the policy of hardware in force, byte for byte; nothing where the shipped one is
     Show,
-}
-
-#[derive(Debug, Serialize)]
-struct AppliedView {
-    digest: String,
-    change: ChangeView,
-}
-
-#[derive(Debug, Serialize)]
-struct DocumentView {
-    digest: String,
-    text: String,
 }
 
 impl HardwareCommand {

@@ -142,6 +142,20 @@ pub(crate) struct Changed {
     pub(crate) change: ChangeView,
 }
 
+/// A document that is in force in the place of the one before.
+#[derive(Debug, Serialize)]
+pub(crate) struct AppliedView {
+    pub(crate) digest: String,
+    pub(crate) change: ChangeView,
+}
+
+/// A document, whole.
+#[derive(Debug, Serialize)]
+pub(crate) struct DocumentView {
+    pub(crate) digest: String,
+    pub(crate) text: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

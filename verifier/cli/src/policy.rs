@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     failure::{Failure, Outcome},
     files,
-    output::{self, ChangeView},
+    output::{self, AppliedView, ChangeView, DocumentView},
 };
 
 /// The policy: draft, test, apply, show
@@ -64,18 +64,6 @@ impl TestView {
     fn holds(&self) -> bool {
         self.passed == self.total
     }
-}
-
-#[derive(Debug, Serialize)]
-struct AppliedView {
-    digest: String,
-    change: ChangeView,
-}
-
-#[derive(Debug, Serialize)]
-struct DocumentView {
-    digest: String,
-    text: String,
 }
 
 impl PolicyCommand {

@@ -6,11 +6,11 @@ use podseal_appraisal::{policy::draft, recheck};
 use podseal_protocol::{Digest, Limits};
 use podseal_wire::AuditId;
 
-use super::DocumentView;
 use crate::{
     context::Context,
     failure::{Failure, Outcome},
     log,
+    output::DocumentView,
 };
 
 /// Prints permits for the secrets that were asked for under an audit id.
