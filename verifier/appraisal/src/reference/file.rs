@@ -132,6 +132,12 @@ pub enum ReferenceError {
         "[launch] of the reference file: wanted measurement (1 to 64), signer, or both; guest_svn only with signer, kernel only with measurement"
     )]
     Launch,
+    /// What no register of the set could say.
+    #[error("require_secure_boot of a reference file without registers: PCR 7 tells of Secure Boot: list registers, or leave it out")]
+    SecureBoot,
+    /// Said of the launch where registers say it.
+    #[error("kernel under [launch] of a reference file with registers: they say which kernel booted: leave it out")]
+    Kernel,
     /// Nothing to compare.
     #[error("the reference file covers nothing: list registers under [pcr] or as [[event]], or a launch under [launch]")]
     Nothing,
@@ -172,6 +178,9 @@ impl Reference {
         if covered.is_empty() && launch.is_none() {
             return Err(ReferenceError::Nothing);
         }
+        let bare = covered.is_empty();
+        podseal_protocol::require(!bare || !raw.require_secure_boot, ReferenceError::SecureBoot)?;
+        podseal_protocol::require(bare || !launch.as_ref().is_some_and(|launch| launch.kernel), ReferenceError::Kernel)?;
         Ok(Self { name: raw.name, expires, require_secure_boot: raw.require_secure_boot, bank, layout, launch, covered })
     }
 
