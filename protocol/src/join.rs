@@ -15,6 +15,9 @@ const SECRET_DOMAIN: &[u8] = b"podseal.activation-secret.v1";
 /// Longest TPM structure or certificate that is taken.
 const TPM_STRUCTURE: usize = 8192;
 
+/// Longest evidence of a node that joins: it has no logs.
+const JOIN_EVIDENCE: usize = 256 << 10;
+
 /// A node's wish to be enrolled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {
@@ -65,7 +68,7 @@ impl Proof {
 
     fn decode(d: &mut Decoder<'_>, limits: &Limits) -> Result<Self, Malformed> {
         if d.array_of(&[1, 3], "join.proof")? == 1 {
-            return Ok(Self::Evidence(d.bytes("join.evidence", limits.message)?.to_vec()));
+            return Ok(Self::Evidence(d.bytes("join.evidence", JOIN_EVIDENCE.min(limits.message))?.to_vec()));
         }
         Ok(Self::Ek {
             certificate: d.bytes("join.ek_certificate", TPM_STRUCTURE)?.to_vec(),

@@ -34,6 +34,9 @@ pub fn obstacle() -> Option<String> {
     if let Some((tool, package)) = TOOLS.iter().find(|(tool, _)| find_program(tool).is_none()) {
         return Some(format!("{tool} is missing: install {package}, or run scripts/setup"));
     }
+    if let Some(reason) = crate::hardware::kernel::GuestKernel::obstacle() {
+        return Some(format!("{reason}: load the kernel's fuse module (modprobe fuse), by which tests play a guest's kernel"));
+    }
     let plugins = Path::new(crate::containerd::CNI_PLUGINS);
     let absent = ["ptp", "host-local", "loopback"].iter().find(|plugin| !plugins.join(plugin).exists())?;
     Some(format!("the CNI plug-in {absent} is missing in {}: install containernetworking-plugins, or run scripts/setup", plugins.display()))

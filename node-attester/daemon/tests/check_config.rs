@@ -61,6 +61,28 @@ fn the_sample_is_good() {
     assert!(check(&sample).0, "{}", check(&sample).1);
 }
 
+/// What proves the node decides which sections there have to be: a guest without a TPM has none, nor a register for a pod log.
+#[test]
+fn profile_and_its_sections() {
+    let of = |profile: &str, config: &str| check(&config.replace("[verifier]", &format!("profile = \"{profile}\"\n\n[verifier]")));
+    let bare = GOOD.replace("[tpm]\ntcti = \"swtpm:host=127.0.0.1,port=2321\"\nak_state = \"/var/lib/podseal/ak\"\n\n", "");
+    let logged = |config: &str| format!("{config}\n[pod_log]\nfile = \"/var/lib/podseal/pod-log\"\n");
+    for profile in ["tpm", "azure-snp", "nitro-tpm"] {
+        assert!(of(profile, &logged(GOOD)).0, "{profile}: {}", of(profile, &logged(GOOD)).1);
+        let (accepted, said) = of(profile, &bare);
+        assert!(!accepted && said.contains("[tpm]"), "{profile}: {said}");
+    }
+    for profile in ["snp", "tdx"] {
+        assert!(of(profile, &bare).0, "{profile}: {}", of(profile, &bare).1);
+        let (accepted, said) = of(profile, GOOD);
+        assert!(!accepted && said.contains("remove [tpm]"), "{profile}: {said}");
+    }
+    assert!(of("tdx", &logged(&bare)).0);
+    assert!(!of("snp", &logged(&bare)).0);
+    let (accepted, said) = of("sgx", GOOD);
+    assert!(!accepted && said.contains("node.profile: found") && said.contains("nitro-tpm"), "{said}");
+}
+
 #[test]
 fn unknown_config_key_refused() {
     for (place, line) in [("[node]", 2), ("[verifier]", 7), ("[tpm]", 11), ("[runtime]", 15), ("[workload]", 18)] {

@@ -11,7 +11,7 @@ use podseal_swtpm_tests::hardware::kernel::{Reply, Reporter};
 use podseal_swtpm_tests::site::forger::Asked;
 use podseal_swtpm_tests::site::makers;
 use podseal_swtpm_tests::site::workload::file_digest;
-use podseal_swtpm_tests::site::{Explained, Fitted, Forger, Makers, NodeOptions, Site, Workload};
+use podseal_swtpm_tests::site::{Explained, Fitted, Forger, Makers, NodeOptions, Permit, Site, Workload};
 
 use crate::fixtures::Fixtures;
 use crate::{Outcome, Test};
@@ -29,7 +29,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("parts_of_two_profiles", parts_of_two_profiles),
     ("distrust_from_the_next_request_on", distrust_from_the_next_request_on),
     ("collateral_goes_out_of_date", collateral_goes_out_of_date),
+    ("authority_that_amd_withdrew", authority_that_amd_withdrew),
+    ("strangers_make_nobody_ask", strangers_make_nobody_ask),
     ("another_launch_of_the_same_hardware", another_launch_of_the_same_hardware),
+    ("launch_that_nobody_knows", launch_that_nobody_knows),
 ];
 
 /// The shipped attester asks the hardware, the shipped verifier believes it, and the application finds its secret; decided anew from the archive alone,
@@ -72,14 +75,19 @@ fn test_evidence_under_production_roots(fixtures: &Fixtures) -> Outcome {
     }
     let config = std::fs::read_to_string(site.verifier().config())?;
     let folder = site.makers()?.roots().display().to_string();
-    std::fs::write(site.verifier().config(), config.replace(&format!("roots = \"{folder}\"\n"), ""))?;
-    site.verifier_mut().restart()?;
-    for (forger, (profile, chain)) in forgers.iter().zip(chains) {
-        let (_, audit_id) = attest(forger)?.ok_or(format!("{profile} still attests"))?;
-        let explained = site.explain(&audit_id)?;
-        assert!(explained.check(chain).is_some_and(|check| check.verdict == "fail"), "{profile}: {}", explained.told());
-        let again = Forger::new(&site, &NodeOptions::of(&site, profile, &format!("{profile}-new")))?;
-        assert_eq!(joining(&site, &again, chain)?, "refused", "{profile}");
+    let roots = format!("roots = \"{folder}\"\n");
+    assert!(config.contains(&format!("[hardware]\n{roots}")), "{config}");
+    // Without the section nobody's hardware counts, and with an empty one the makers'.
+    for (config, whose) in [(config.replace(&format!("[hardware]\n{roots}"), ""), "nobody"), (config.replace(&roots, ""), "makers")] {
+        std::fs::write(site.verifier().config(), config)?;
+        site.verifier_mut().restart()?;
+        for (forger, (profile, chain)) in forgers.iter().zip(chains) {
+            let (_, audit_id) = attest(forger)?.ok_or(format!("{profile} still attests"))?;
+            let explained = site.explain(&audit_id)?;
+            assert!(explained.check(chain).is_some_and(|check| check.verdict == "fail"), "{profile}: {}", explained.told());
+            let again = Forger::new(&site, &NodeOptions::of(&site, profile, &format!("{profile}-{whose}")))?;
+            assert_eq!(joining(&site, &again, chain)?, "refused", "{profile}");
+        }
     }
     Ok(())
 }
@@ -289,6 +297,67 @@ fn collateral_goes_out_of_date(fixtures: &Fixtures) -> Outcome {
         let other = Site::start_with_makers(&fixtures.folder(&format!("{check}-twin")))?;
         let td = Forger::new(&other, &NodeOptions::of(&other, Profile::Tdx, "td"))?;
         assert_eq!(joining(&other, &td, check)?, "joined");
+    }
+    Ok(())
+}
+
+/// AMD's list is asked for, and what it says counts.
+fn authority_that_amd_withdrew(fixtures: &Fixtures) -> Outcome {
+    for (revoked, outcome) in [(false, "joined"), (true, "refused")] {
+        let site = Site::start_with_makers(&fixtures.folder(&format!("amd-{outcome}")))?;
+        site.makers()?.services.publish_amd_list(7, revoked);
+        for profile in [Profile::Snp, Profile::AzureSnp] {
+            let guest = Forger::new(&site, &NodeOptions::of(&site, profile, profile.as_str()))?;
+            assert_eq!(joining(&site, &guest, "snp.revoked")?, outcome, "{profile}");
+        }
+    }
+    Ok(())
+}
+
+/// Whom no token lets in, and whom nobody enrolled, is judged by what is at hand: makers are asked for nobody else.
+fn strangers_make_nobody_ask(fixtures: &Fixtures) -> Outcome {
+    let site = Site::start_with_makers(&fixtures.folder("strangers"))?;
+    let makers = site.makers()?;
+    for profile in [Profile::Snp, Profile::Tdx] {
+        let before = makers.services.asked();
+        let stranger = Forger::new(&site, &NodeOptions::of(&site, profile, &format!("stranger-{profile}")))?;
+        let (key, asked) = (stranger.key()?, stranger.ask(Purpose::Join)?);
+        let refused = stranger.join(&asked, "", key, stranger.collect(&asked.binding)?);
+        assert!(matches!(refused, Err(BenchError::Runtime { .. })), "{profile}: {refused:?}");
+        let asked = stranger.ask(Purpose::Release)?;
+        refused_for(&site, &stranger, &asked, stranger.collect(&asked.binding)?, "node.enrolled")?;
+        assert_eq!(makers.services.asked(), before, "{profile}");
+        assert_eq!(joining(&site, &stranger, "evidence.endorsed")?, "joined", "{profile}");
+        assert!(makers.services.asked().len() > before.len(), "{profile}");
+    }
+    Ok(())
+}
+
+/// Any guest of genuine hardware could state what this one states of itself: without a set of its launch it is believed nothing of it.
+fn launch_that_nobody_knows(fixtures: &Fixtures) -> Outcome {
+    let site = Site::start_with_makers(&fixtures.folder("unknown-launch"))?;
+    let node = site.start_node(NodeOptions::of(&site, Profile::AzureSnp, "azure"))?;
+    let workload = Workload::new(&site, "launched");
+    site.entitle(&workload, &node)?;
+    workload.run(&site, &node)?.started()?;
+    let attributes = ["context.tpm_in_tee", "context.secure_boot", "context.pod_log"];
+    let permit = Permit::new("launched/db").is("context.pod_log", "observed");
+    site.allow(&attributes[..2].iter().fold(permit, |permit, attribute| permit.when(attribute, attribute)))?;
+    workload.clone().named("any-0").run(&site, &node)?.started()?;
+    // A set of another kind of machine, in the place of the one that fits.
+    let other = format!(
+        "name = \"{}-server\"\nexpires = 2099-01-01T00:00:00Z\n[launch]\nmeasurement = [\"{}\"]\n",
+        Profile::AzureSnp,
+        "77".repeat(48)
+    );
+    let file = fixtures.folder("unknown-launch").join("other.toml");
+    std::fs::write(&file, other)?;
+    site.admin().podseal(&["reference", "apply", &file.display().to_string()])?;
+    let refused = workload.named("again-0").run(&site, &node)?.refused()?;
+    let explained = site.explain(&refused.audit_id)?;
+    let told = explained.told();
+    for attribute in attributes {
+        assert!(told.contains(&format!("{attribute} is not appraised: no reference set says what was launched")), "{attribute}: {told}");
     }
     Ok(())
 }

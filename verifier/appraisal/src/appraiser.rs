@@ -13,7 +13,7 @@ use crate::{
     batch::{Unverified, UnverifiedLeaf},
     challenge::{ChallengeExpectations, appraise_challenge},
     check::{Check, Checks, Rule, Verdict, first_obstacle, worst},
-    claims::{Agent, Claim, NodeClaims, WorkloadClaims},
+    claims::{Agent, Claim, LAUNCH_UNKNOWN, NodeClaims, WorkloadClaims},
     continuity::{self, Collected, NodeState, appraise_continuity},
     eventlog::{self, LogError, ReplayedLog, appraise_log},
     machine::{self, Gathered, Hardware, Machine, NodeKey, Question},
@@ -209,11 +209,12 @@ impl Appraisal {
         if self.attributable() { self.pod_log.take() } else { None }
     }
 
-    /// Whether nothing stands in the way but that the pod log goes on from a state which is not there: the node is asked to send it from
-    /// the start. That is no decision, and nothing is spent on it.
+    /// Whether what stands in the way is that the evidence goes on from what is not there: a pod log from a state that is not kept, a boot
+    /// from a proof that was never taken. The node is asked to send the whole. That is no decision, and nothing is spent on it.
     #[must_use]
-    pub fn asks_for_whole_pod_log(&self) -> bool {
-        first_obstacle(&self.node).is_some_and(|check| std::ptr::eq(check.rule, &raw const pod_log::rules::RESEND))
+    pub fn asks_for_more(&self) -> bool {
+        let more: [&'static Rule; 2] = [&pod_log::rules::RESEND, &machine::rules::BOOT_PROVED];
+        first_obstacle(&self.node).is_some_and(|check| more.iter().any(|rule| std::ptr::eq(check.rule, *rule)))
     }
 
     /// Whether the batch comes from a registered node and was made for this challenge: only then does a refusal go into the log.
@@ -403,20 +404,22 @@ fn judge(
     let boot = appraise_boot(context.references, measured, context.now, &context.limits, checks);
     let judged = logs.pod.zip(log.as_ref()).map(|(presented, (registers, log))| {
         let before = Before { kept: context.pod_log, through: logs.through };
-        pod_log::judge(&presented, registers, log, before, &context.limits, checks)
+        pod_log::judge(&presented, registers, log, before, &context.limits, checks).of_known(boot.launched)
     });
+    let secure_boot =
+        log.as_ref().map_or(Claim::NotAppraised("the hardware has no register that tells of it"), |(_, log)| log.secure_boot());
+    let tpm_in_tee = Claim::Appraised(machine.tpm_in_tee);
     let claims = NodeClaims {
         node: record.node.clone(),
         cluster: record.cluster.clone(),
         profile: record.profile.clone(),
         memory: Claim::Appraised(machine.memory),
-        boot,
-        tpm_in_tee: Claim::Appraised(machine.tpm_in_tee),
+        boot: boot.reach,
+        // Whatever was launched answers for a TPM and for registers: whoever wrote it can have it answer anything.
+        tpm_in_tee: if boot.launched { tpm_in_tee } else { Claim::NotAppraised(LAUNCH_UNKNOWN) },
         agent: Claim::Appraised(Agent::SelfAsserted),
         root: Claim::Appraised(machine.root.as_ref().map_or(record.root_kind, |(_, kind)| *kind)),
-        secure_boot: log
-            .as_ref()
-            .map_or(Claim::NotAppraised("the hardware has no register that tells of it"), |(_, log)| log.secure_boot()),
+        secure_boot: if boot.launched { secure_boot } else { Claim::NotAppraised(LAUNCH_UNKNOWN) },
         pod_log: pod_log::kept(judged.as_ref()),
         privileged_images: pod_log::privileged_images(judged.as_ref()),
         pod_log_gaps: pod_log::gaps(judged.as_ref()),

@@ -24,6 +24,9 @@ impl<T> Claim<T> {
     }
 }
 
+/// Why a guest's own words are no claims: its hardware vouches for what was launched, and for the words only if that is known.
+pub(crate) const LAUNCH_UNKNOWN: &str = "no reference set says what was launched";
+
 /// Memory encryption and isolation under a hardware root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {

@@ -6,8 +6,8 @@
 
 use podseal_protocol::{
     Digest, Limits, Profile, Purpose, ReceivedChallenge,
-    binding::{BindingInputs, binding},
-    evidence::Evidence,
+    binding::{BindingInputs, PodLogHead, binding},
+    evidence::{Evidence, Part},
     join::{Join, Proof},
 };
 
@@ -75,6 +75,12 @@ pub static PENDING: Rule = Rule {
     spec: "docs/OPERATING.md, limits.pending_nodes",
     remedy: "Approve the nodes that are yours (podseal node list), or raise limits.pending_nodes.",
 };
+/// The evidence is what the request says, and has no more than a join is judged by.
+pub static EVIDENCE: Rule = Rule {
+    name: "join.evidence",
+    spec: "docs/PROTOCOL.md, enrolment",
+    remedy: "Send evidence of the node and profile that the request names, without boot log and pod log: those are judged when something is asked for.",
+};
 /// The TPM of the EK, holding the AK, recovered the secret.
 pub static ACTIVATED: Rule = Rule {
     name: "join.activated",
@@ -115,6 +121,16 @@ pub enum TokenFound {
         /// A node joined with it.
         consumed: bool,
     },
+}
+
+impl TokenFound {
+    /// Whether it lets this request in at `now`, seconds since 1970, as far as a token does.
+    #[must_use]
+    pub fn lets_in(&self, join: &Join, now: u64) -> bool {
+        let mut checks = Checks::owing(&[]);
+        appraise_join_token(join, self, now, &mut checks);
+        *self != Self::NotGiven && worst(&checks.finish()) == Verdict::Pass
+    }
 }
 
 /// What appraising a request needs besides it. All of it is looked up by the caller.
@@ -185,7 +201,7 @@ pub fn appraise_join(join: &Join, challenge: &ReceivedChallenge, context: &Conte
     };
     appraise_challenge(challenge, &expected, &mut checks);
     let profile = appraise_names(join, context, &mut checks);
-    appraise_join_token(join, context, &mut checks);
+    appraise_join_token(join, &context.token, context.now, &mut checks);
     let key = profile.and_then(|profile| NodeKey::appraise(profile, &join.key, &mut checks));
     let proven = match (&join.proof, profile, &key) {
         (Proof::Ek { certificate, intermediates, public }, Some(Profile::Tpm), _) => {
@@ -243,6 +259,13 @@ fn by_evidence(
     let found = decoded.as_ref().map_or_else(ToString::to_string, |_| "evidence".to_owned());
     checks.record(&machine::rules::FORM, decoded.is_ok(), "evidence in its canonical form", found);
     let evidence = decoded.ok()?;
+    let log =
+        evidence.parts.iter().any(|part| matches!(part, Part::BootLog(_) | Part::PodLog { .. })) || evidence.pod_log != PodLogHead::NONE;
+    let fits = evidence.node == join.node && evidence.profile == join.profile && !log;
+    let found = format!("{} of {}, with {}", evidence.profile, evidence.node, if log { "a log" } else { "no log" });
+    if !checks.record(&EVIDENCE, fits, format!("{} of {}, with no log", join.profile, join.node), found) {
+        return None;
+    }
     let inputs = BindingInputs {
         challenge: challenge.digest(),
         purpose: Purpose::Join,
@@ -281,18 +304,18 @@ fn appraise_names(join: &Join, context: &Context<'_>, checks: &mut Checks) -> Op
     profile
 }
 
-fn appraise_join_token(join: &Join, context: &Context<'_>, checks: &mut Checks) {
-    if context.token == TokenFound::NotGiven {
+fn appraise_join_token(join: &Join, token: &TokenFound, now: u64, checks: &mut Checks) {
+    if *token == TokenFound::NotGiven {
         return;
     }
     checks.also_owing(TOKEN_RULES);
-    let TokenFound::Known { cluster, node, expires, consumed } = &context.token else {
+    let TokenFound::Known { cluster, node, expires, consumed } = token else {
         checks.record(&TOKEN_KNOWN, false, "a token that this verifier made", "another");
         return;
     };
     checks.record(&TOKEN_KNOWN, true, "a token that this verifier made", "one");
     checks.record(&TOKEN_UNSPENT, !consumed, "not used", if *consumed { "used" } else { "not used" });
-    checks.record(&TOKEN_LIVES, context.now < *expires, format!("a time before {expires}"), context.now.to_string());
+    checks.record(&TOKEN_LIVES, now < *expires, format!("a time before {expires}"), now.to_string());
     checks.record(&TOKEN_CLUSTER, *cluster == join.cluster, cluster.clone(), join.cluster.clone());
     checks.record(&TOKEN_NODE, node.is_empty() || *node == join.node, node.clone(), join.node.clone());
 }

@@ -145,7 +145,7 @@ pub(crate) fn prove(profile: Profile, evidence: &Evidence, question: &Question<'
         Profile::AzureSnp => azure::prove(evidence, question, checks),
         Profile::NitroTpm => nitro::prove(evidence, question, checks),
     };
-    machine.filter(|machine| whole & is_known(machine, question, checks))
+    machine.filter(|_| whole)
 }
 
 /// No part but those of the profile: of two kinds of hardware, two machines could have made them.
@@ -164,13 +164,10 @@ fn parts_belong(profile: Profile, evidence: &Evidence, checks: &mut Checks) -> b
     checks.record(&rules::PARTS, stranger.is_none(), format!("parts of the profile {profile} alone"), stranger.unwrap_or("no other"))
 }
 
-/// It is the machine that is registered, or that the key of a request names.
-fn is_known(machine: &Machine, question: &Question<'_>, checks: &mut Checks) -> bool {
+/// Whether `found` is the machine that is registered, or that the key of a request names; a request may be of any where its key names none.
+fn is_known(found: Digest, question: &Question<'_>, checks: &mut Checks) -> bool {
     let known = question.machine.or_else(|| question.key.machine());
-    machine
-        .identity
-        .zip(known)
-        .is_none_or(|(found, known)| checks.record(&rules::MACHINE, found == known, known.to_string(), found.to_string()))
+    known.is_none_or(|known| checks.record(&rules::MACHINE, found == known, known.to_string(), found.to_string()))
 }
 
 /// The one part that `of` finds.

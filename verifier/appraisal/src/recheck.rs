@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use podseal_protocol::{
-    Digest, Limits,
+    Digest, Limits, Profile,
     cbor::{Decoder, Encoder, Malformed},
     require,
 };
@@ -129,6 +129,10 @@ impl Shared {
             Ok((name, d.text("reference.text", limits.attachment)?.to_owned()))
         })?;
         d.end("references")?;
+        // One is nothing without the other.
+        let judged = [role::HARDWARE, role::ENDORSEMENTS].iter().any(|role| objects.contains_key(*role));
+        let judged =
+            judged.then(|| object(objects, role::HARDWARE).cloned().and_then(|h| Ok((h, object(objects, role::ENDORSEMENTS)?.clone()))));
         let policy = objects.get(role::POLICY).map(|bytes| String::from_utf8(bytes.clone()).map_err(|_| RecheckError::Policy));
         Ok(Self {
             exchange: object(objects, role::EXCHANGE)?.clone(),
@@ -141,7 +145,7 @@ impl Shared {
             policy: policy.transpose()?,
             references,
             pod_log: objects.get(role::POD_LOG_STATE).cloned(),
-            hardware: objects.get(role::HARDWARE).cloned().zip(objects.get(role::ENDORSEMENTS).cloned()),
+            hardware: judged.transpose()?,
         })
     }
 }
@@ -189,6 +193,8 @@ fn object<'a>(objects: &'a BTreeMap<String, Vec<u8>>, role: &'static str) -> Res
 /// Appraises, from these bytes alone.
 fn appraise_anew(batch: &Unverified, shared: &Shared, limits: &Limits) -> Result<Appraisal, RecheckError> {
     let node = shared.node.as_deref().map(|bytes| NodeRecord::decode(bytes, limits)).transpose()?;
+    let of_tpm_alone = node.as_ref().is_none_or(|record| record.profile == Profile::Tpm.as_str());
+    podseal_protocol::require(of_tpm_alone || shared.hardware.is_some(), RecheckError::Missing { role: role::HARDWARE.to_owned() })?;
     let registration = node.map(Registration::new);
     let state = shared.state.as_deref().map(|bytes| NodeState::decode(bytes, limits)).transpose()?;
     let cluster = shared.cluster.as_deref().map(|bytes| ClusterRecord::decode(bytes, limits)).transpose()?;

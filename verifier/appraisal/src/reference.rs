@@ -82,11 +82,20 @@ struct Measured<'a> {
     describe: &'a dyn Fn(&ReplayedEvent) -> Option<String>,
 }
 
+/// What sets of reference values say of a boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppraisedBoot {
+    /// How far it is at reference values.
+    pub reach: Claim<Boot>,
+    /// Whether what states all else is itself known: a set has the launch, or nothing measured one, as where a TPM states it.
+    pub launched: bool,
+}
+
 /// Compares a measured boot with each set in `references` at `now` (seconds since 1970) and records the steps of the nearest one.
 ///
 /// Without any set of this bank and layout nothing is owed and the boot is not appraised. A set that does not cover [`Layout::firmware`]
 /// supports no claim; one that does not cover [`Layout::kernel`] besides none beyond the firmware.
-pub fn appraise_boot(references: &[Reference], boot: MeasuredBoot<'_>, now: u64, limits: &Limits, checks: &mut Checks) -> Claim<Boot> {
+pub fn appraise_boot(references: &[Reference], boot: MeasuredBoot<'_>, now: u64, limits: &Limits, checks: &mut Checks) -> AppraisedBoot {
     let describe = |event: &ReplayedEvent| {
         let log = EventLog::parse(boot.log_bytes, limits).ok()?;
         let found = log.events().iter().find(|found| found.position == event.position)?;
@@ -106,15 +115,16 @@ pub fn appraise_boot(references: &[Reference], boot: MeasuredBoot<'_>, now: u64,
     compare(references, &measured, now, checks)
 }
 
-fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: &mut Checks) -> Claim<Boot> {
+fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: &mut Checks) -> AppraisedBoot {
     let fitting = references.iter().filter(|reference| reference.fits(measured));
     let all = fitting.map(|reference| Comparison::of(reference, measured));
     let Some(nearest) = all.max_by_key(|comparison| comparison.nearness(now)) else {
-        return Claim::NotAppraised(if references.is_empty() {
+        let why = if references.is_empty() {
             "no reference values are configured for the node"
         } else {
             "no reference values are of the bank and layout of the node's registers, and of a launch where its hardware measures that"
-        });
+        };
+        return AppraisedBoot { reach: Claim::NotAppraised(why), launched: measured.launch.is_none() };
     };
     let set = nearest.reference;
     let origin = format!("reference set {}", set.name);
@@ -125,22 +135,28 @@ fn compare(references: &[Reference], measured: &Measured<'_>, now: u64, checks: 
         format!("in force at {now}"),
         format!("expires {}", set.expires),
     );
-    let launched = measured.launch.is_none() || group(&origin, Layout::Tpm, &rules::LAUNCH, &nearest.launch, checks);
+    let launched = measured.launch.is_none() || group(&origin, Layout::Tpm, &rules::LAUNCH, &nearest.launch, checks) && in_force;
+    AppraisedBoot { reach: reach(&nearest, measured, &origin, in_force && launched, checks), launched }
+}
+
+/// How far the boot is at the values of the nearest set, which holds so far.
+fn reach(nearest: &Comparison<'_>, measured: &Measured<'_>, origin: &str, holds: bool, checks: &mut Checks) -> Claim<Boot> {
+    let set = nearest.reference;
     let (Some(layout), Some(_)) = (measured.layout, measured.quoted) else {
         let kernel = set.launch.as_ref().is_some_and(|launch| launch.kernel);
-        return Claim::Appraised(match (in_force && launched, kernel) {
+        return Claim::Appraised(match (holds, kernel) {
             (false, _) => Boot::None,
             (true, false) => Boot::Firmware,
             (true, true) => Boot::Kernel,
         });
     };
-    let firmware = group(&origin, layout, &rules::FIRMWARE, &nearest.firmware, checks);
-    let kernel = group(&origin, layout, &rules::KERNEL, &nearest.kernel, checks);
-    let secure = !set.require_secure_boot || secure_boot(&origin, &measured.secure_boot, checks);
+    let firmware = group(origin, layout, &rules::FIRMWARE, &nearest.firmware, checks);
+    let kernel = group(origin, layout, &rules::KERNEL, &nearest.kernel, checks);
+    let secure = !set.require_secure_boot || secure_boot(origin, &measured.secure_boot, checks);
     if nearest.firmware == Outcome::NotCovered {
         return Claim::NotAppraised(layout.without_firmware());
     }
-    Claim::Appraised(match (in_force && launched && secure && firmware, kernel) {
+    Claim::Appraised(match (holds && secure && firmware, kernel) {
         (false, _) => Boot::None,
         (true, false) => Boot::Firmware,
         (true, true) => Boot::Kernel,

@@ -32,9 +32,16 @@ pub type Admit = Arc<dyn Fn(&Found, u64) -> Result<(), String> + Send + Sync>;
 pub struct Endorsements {
     found: BTreeMap<Endorsement, Arc<Found>>,
     gaps: BTreeMap<Endorsement, String>,
+    due: bool,
 }
 
 impl Endorsements {
+    /// Whether [`Gatherer::gather`] would ask a service: something is missing, or a newer one is looked for.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.due || !self.gaps.is_empty()
+    }
+
     /// One of them. It was good when it was gathered; whether it is authentic, the appraisal says.
     #[must_use]
     pub fn get(&self, endorsement: &Endorsement) -> Option<&Found> {
@@ -118,12 +125,24 @@ impl Gatherer {
 
     /// Gathers `needs` at `now`, in seconds since 1970. Never fails, and ends within [`Deadlines::total`]: what could not be had is a gap.
     pub async fn gather(&self, needs: BTreeSet<Endorsement>, now: u64) -> Endorsements {
-        let deadline = Instant::now() + self.inner.deadlines.total;
+        self.collect(needs, now, Some(Instant::now() + self.inner.deadlines.total)).await
+    }
+
+    /// The same from memory and folder alone: nobody is asked.
+    pub async fn at_hand(&self, needs: BTreeSet<Endorsement>, now: u64) -> Endorsements {
+        self.collect(needs, now, None).await
+    }
+
+    /// Services are asked until the deadline, where there is one.
+    async fn collect(&self, needs: BTreeSet<Endorsement>, now: u64, deadline: Option<Instant>) -> Endorsements {
         let mut tasks = JoinSet::new();
         for endorsement in needs.iter().cloned() {
             let inner = Arc::clone(&self.inner);
             tasks.spawn(async move {
-                let got = inner.one(&endorsement, now, deadline).await;
+                let got = match deadline {
+                    Some(deadline) => inner.one(&endorsement, now, deadline).await,
+                    None => inner.at_hand(&endorsement, now).await,
+                };
                 (endorsement, got)
             });
         }
@@ -131,6 +150,7 @@ impl Gatherer {
         while let Some(ended) = tasks.join_next().await {
             match ended {
                 Ok((endorsement, Ok(found))) => {
+                    gathered.due |= !self.inner.is_fresh(&found, now);
                     gathered.found.insert(endorsement, found);
                 }
                 Ok((endorsement, Err(why))) => {

@@ -191,7 +191,7 @@ impl Config {
             data_directory,
             admins,
             ek_roots: ek_roots(&raw.ek_root, base)?,
-            hardware: hardware::check(&raw.hardware, base)?,
+            hardware: hardware::check(raw.hardware.as_ref(), base)?,
             limits: limits(&raw.limits)?,
         })
     }

@@ -21,7 +21,7 @@ use tracing::info;
 use crate::{
     api::Verifier,
     challenge, clock,
-    exchange::gathered,
+    endorsed::gathered,
     in_force::InForceError,
     random::{self, NoRandomness},
     rejections::Rejection,
@@ -88,6 +88,11 @@ impl Request {
 /// [`EnrolError`].
 pub async fn join(verifier: &Verifier, bytes: Vec<u8>) -> Result<Vec<u8>, EnrolError> {
     let request = Request::parse(bytes)?;
+    if let Proof::Evidence(_) = request.join.proof {
+        let mut checks = Checks::owing(&[]);
+        checks.record(&enrolment::PROFILE, false, "an EK certificate: a request with evidence is activated at once", "evidence");
+        return Err(refuse(verifier, &request, checks.finish(), enrolment::PROFILE.name)?);
+    }
     let (_, candidate) = appraise(verifier, &request, None).await?;
     let Some((ek, ak)) = candidate.tpm() else {
         return Err(refuse(verifier, &request, Vec::new(), enrolment::PROFILE.name)?);
@@ -150,13 +155,7 @@ async fn appraise(verifier: &Verifier, request: &Request, activated: Option<bool
         }),
     };
     let challenge_issued = challenge::is_ours(&verifier.keys, &request.challenge);
-    let endorsements = match &request.join.proof {
-        Proof::Evidence(evidence) if challenge_issued => match Evidence::decode(evidence, &Limits::DEFAULT) {
-            Ok(evidence) => gathered(&verifier.gatherer, machine::needs(&evidence)).await,
-            Err(_) => Gathered::default(),
-        },
-        _ => Gathered::default(),
-    };
+    let endorsements = endorsements(verifier, request, challenge_issued && token.lets_in(&request.join, clock::now())).await;
     let generation = verifier.exchanges.in_force().current().await?;
     let context = enrolment::Context {
         verifier: *verifier.keys.verifier(),
@@ -180,6 +179,18 @@ async fn appraise(verifier: &Verifier, request: &Request, activated: Option<bool
             Err(refuse(verifier, request, checks, reason)?)
         }
     }
+}
+
+/// What makers say of the hardware. They are asked for whom a token lets in; anybody else is judged by what is at hand.
+async fn endorsements(verifier: &Verifier, request: &Request, ask: bool) -> Gathered {
+    let Proof::Evidence(evidence) = &request.join.proof else { return Gathered::default() };
+    let Ok(evidence) = Evidence::decode(evidence, &Limits::DEFAULT) else { return Gathered::default() };
+    let needs = machine::needs(&evidence);
+    if ask {
+        return gathered(&verifier.gatherer.gather(needs, clock::now()).await);
+    }
+    let found = verifier.gatherer.at_hand(needs, clock::now()).await;
+    gathered(&found).and_gap("no service is asked for a node that joins without a token")
 }
 
 /// What the transaction found, as the check that it is.

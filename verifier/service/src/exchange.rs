@@ -12,7 +12,6 @@ use podseal_appraisal::{
     check::{Check, Checks, first_obstacle},
     continuity::NodeState,
     decision::{Decision, Grant, decide},
-    endorsement::Endorsement,
     explanation::Explanation,
     machine::{Gathered, Hardware},
     pod_log::PodLogState,
@@ -32,6 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     challenge, clock,
+    endorsed::gathered,
     in_force::{Generation, InForce, InForceError},
     keyring::{Keyring, KeyringError},
     random::{self, NoRandomness},
@@ -181,7 +181,7 @@ impl Exchanges {
         let node = batch.needs().node.to_owned();
         // Each attempt goes on from what was kept before the first, which keeps more.
         let pod_log = self.in_force.pod_log(&node);
-        let endorsements = Arc::new(self.endorsements(&batch).await);
+        let endorsements = Arc::new(self.endorsements(&batch, pod_log.as_ref()).await?);
         for _ in 0..ATTEMPTS {
             let mut appraised = self.appraise(Arc::clone(&batch), pod_log.clone(), Arc::clone(&endorsements)).await?;
             if !appraised.appraisal.attributable() {
@@ -191,7 +191,7 @@ impl Exchanges {
             if challenges::is_spent(self.store.readers(), &Spend::of(batch.needs().challenge)).await? {
                 return self.replayed(&batch);
             }
-            if appraised.appraisal.asks_for_whole_pod_log() {
+            if appraised.appraisal.asks_for_more() {
                 // No decision: nothing is logged, and the challenge is not spent.
                 let checks = appraised.appraisal.node_checks();
                 return self.rejected(&batch, Explanation::of_checks("rejected", &node, "", checks));
@@ -216,13 +216,20 @@ impl Exchanges {
         Err(ExchangeError::Moving)
     }
 
-    /// What makers say of the hardware, for evidence under a challenge of ours: nobody else makes us ask them.
-    async fn endorsements(&self, batch: &Unverified) -> Gathered {
-        let needs = batch.needs();
-        if needs.endorsements.is_empty() || !challenge::is_ours(&self.keys, needs.challenge) {
-            return Gathered::default();
+    /// What makers say of the hardware. They are asked for a registered node's own evidence, made for this challenge; anybody else's is
+    /// judged by what is at hand.
+    async fn endorsements(&self, batch: &Arc<Unverified>, pod_log: Option<&Arc<PodLogState>>) -> Result<Gathered, ExchangeError> {
+        let needs = batch.needs().endorsements;
+        if needs.is_empty() {
+            return Ok(Gathered::default());
         }
-        gathered(&self.gatherer, needs.endorsements).await
+        let found = self.gatherer.at_hand(needs.clone(), clock::now()).await;
+        let at_hand = gathered(&found);
+        let is_due = found.is_due() && {
+            let appraised = self.appraise(Arc::clone(batch), pod_log.cloned(), Arc::new(at_hand.clone())).await?;
+            appraised.appraisal.attributable()
+        };
+        Ok(if is_due { gathered(&self.gatherer.gather(needs, clock::now()).await) } else { at_hand })
     }
 
     async fn appraise(
@@ -423,13 +430,6 @@ impl Exchanges {
     fn reply(&self, node: &str, outcomes: Vec<(Digest, Outcome)>) -> Result<ExchangeReply, ExchangeError> {
         Ok(ExchangeReply { next_challenge: challenge::issue(&self.keys, Purpose::Release, node, clock::now())?, outcomes })
     }
-}
-
-/// Gathers endorsements, with a reason for each that there is not.
-pub(crate) async fn gathered(gatherer: &Gatherer, needs: BTreeSet<Endorsement>) -> Gathered {
-    let found = gatherer.gather(needs, clock::now()).await;
-    let gaps = found.gaps().map(|(endorsement, why)| format!("{endorsement}: {why}")).collect();
-    Gathered::new(found.iter().map(|found| found.endorsed.clone()).collect(), gaps)
 }
 
 /// What the node's evidence comes to by itself; told by the earlier entry where that said the same.

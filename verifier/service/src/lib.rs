@@ -7,6 +7,7 @@ pub mod challenge;
 pub mod change;
 pub mod clock;
 pub mod config;
+mod endorsed;
 pub mod enrol;
 pub mod exchange;
 pub mod hardening;

@@ -61,5 +61,5 @@ fn compared(log: &[u8], quoted: &PcrValues, references: &[Reference]) -> bool {
     let replayed = ReplayedLog::replay(log, Bank::Sha256, Layout::Tpm, &Limits::DEFAULT);
     let Some(proved) = appraise_log(replayed.as_ref(), quoted, &mut checks) else { return false };
     let boot = MeasuredBoot { launch: None, quoted: Some(quoted), layout: Some(Layout::Tpm), log: Some(&proved), log_bytes: log };
-    matches!(appraise_boot(references, boot, NOW, &Limits::DEFAULT, &mut checks), Claim::Appraised(_))
+    matches!(appraise_boot(references, boot, NOW, &Limits::DEFAULT, &mut checks).reach, Claim::Appraised(_))
 }

@@ -9,7 +9,7 @@ use podseal_protocol::{
     evidence::{Evidence, Part},
 };
 
-use super::{Machine, Question, formed, part, rules, snp, tpm};
+use super::{Machine, Question, formed, is_known, part, rules, snp, tpm};
 use crate::{
     azure::{ATTESTATION_KEY, Hardware as HclHardware, HclReport, RUNTIME_DATA, RuntimeData, appraise_binding},
     check::Checks,
@@ -41,7 +41,8 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
         _ => None,
     });
     let certified = certified(certification, hcl_key, question.key.ak()?, checks)?;
-    let counters = Counters::of(quoted.as_ref()?);
+    let quoted = quoted?;
+    let counters = Counters::of(&quoted);
     let proof = digest(report, certification);
     let proved = boot_proved(&runtime, certified, proof, &counters, question, checks);
     let facts = facts.filter(|_| proved)?;
@@ -49,17 +50,19 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
         checks.not_appraised(&rules::MACHINE, "the runtime data does not name the VM");
         return None;
     };
+    let identity = identity(vm_id, hcl_key);
+    let known = is_known(identity, question, checks);
     let root = facts.root();
-    Some(Machine {
+    known.then(|| Machine {
         root: Some((root.0.to_owned(), root.1)),
         memory: Memory::Snp,
         tpm_in_tee: true,
-        registers: Some(quoted?.pcrs().clone()),
+        registers: Some(quoted.pcrs().clone()),
         launch: Some(snp::launch(facts.body())),
         counters: Some(counters),
         start: Digest([0; 32]),
         report: proof,
-        identity: Some(identity(vm_id, hcl_key)),
+        identity: Some(identity),
     })
 }
 

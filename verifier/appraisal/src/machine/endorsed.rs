@@ -8,17 +8,20 @@ use podseal_protocol::{
     evidence::{Evidence, Part},
 };
 
+use super::snp::ders;
 use crate::{
     azure::{Hardware, HclReport},
     endorsement::{Document, Endorsed, Endorsement, PckCa, Vcek},
-    snp::{CertificateTable, Report, SigningKey},
+    snp::{CertificateTable, Product, Report, SigningKey, Vek},
     tdx::{Pck, Quote, pck_certificate},
-    x509::common_name,
+    x509::{common_name, parse},
 };
 
 const DOMAIN: &str = "podseal.endorsements.v1";
 /// Endorsements that one piece of evidence takes, and reasons why one is missing.
 const MOST: usize = 32;
+/// Longest of those reasons that is kept, in bytes.
+const LONGEST_GAP: usize = 1024;
 
 /// Endorsements for one piece of evidence, and why some are missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,8 +33,21 @@ pub struct Gathered {
 impl Gathered {
     /// Those found, and a reason for each that was not.
     #[must_use]
-    pub fn new(found: Vec<Endorsed>, gaps: Vec<String>) -> Self {
+    pub fn new(found: Vec<Endorsed>, mut gaps: Vec<String>) -> Self {
+        for gap in &mut gaps {
+            let end = (0..=LONGEST_GAP.min(gap.len())).rev().find(|end| gap.is_char_boundary(*end)).unwrap_or(0);
+            gap.truncate(end);
+        }
         Self { found, gaps }
+    }
+
+    /// With one more reason, where something is missing.
+    #[must_use]
+    pub fn and_gap(mut self, why: &str) -> Self {
+        if !self.gaps.is_empty() {
+            self.gaps.push(why.to_owned());
+        }
+        self
     }
 
     /// Certificates, DER.
@@ -42,6 +58,12 @@ impl Gathered {
     /// Revocation lists, DER.
     pub(super) fn lists(&self) -> impl Iterator<Item = &[u8]> {
         self.documents(|document| if let Document::Crl(der) = document { Some(der.as_slice()) } else { None })
+    }
+
+    /// Those of AMD over one generation.
+    pub(super) fn amd_lists(&self, product: Product) -> impl Iterator<Item = &[u8]> {
+        let of = self.found.iter().filter(move |endorsed| endorsed.endorsement == Endorsement::AmdCrl { product });
+        of.filter_map(|endorsed| if let Some(Document::Crl(der)) = &endorsed.content.document { Some(der.as_slice()) } else { None })
     }
 
     /// TCB info as Intel answered it.
@@ -83,7 +105,7 @@ impl Gathered {
             Endorsed::parse(file).map(|(endorsed, _)| endorsed).map_err(|_| malformed)
         })?;
         let gaps =
-            d.list("endorsements.gaps", MOST, |d| Ok(String::from_utf8_lossy(d.bytes("endorsements.gap", 64 << 10)?).into_owned()))?;
+            d.list("endorsements.gaps", MOST, |d| Ok(String::from_utf8_lossy(d.bytes("endorsements.gap", LONGEST_GAP)?).into_owned()))?;
         d.end("endorsements")?;
         Ok(Self { found, gaps })
     }
@@ -104,20 +126,29 @@ pub fn needs(evidence: &Evidence) -> BTreeSet<Endorsement> {
     each.collect()
 }
 
-/// A host's table may have the certificates; the list of withdrawn authorities it has not.
+/// A host's table may have the key's certificate, and those above it if it is complete; the list of withdrawn authorities it has not.
+/// A report of version 2 does not name its generation: where the table does not either, it is one of the two that had such reports.
 fn of_report(report: &[u8], table: &[u8]) -> Vec<Endorsement> {
     let Ok(report) = Report::parse(report) else { return Vec::new() };
     let body = &report.body;
-    let Some(product) = body.product() else { return Vec::new() };
-    let mut needs = vec![Endorsement::AmdCrl { product }];
-    if CertificateTable::parse(table).is_ok_and(|table| table.entries.is_empty()) {
-        let vlek = body.signing_key() == SigningKey::Vlek;
-        needs.push(Endorsement::AmdChain { product, vlek });
-        if !vlek && body.chip_id != [0; 64] {
-            needs.push(Endorsement::AmdVcek(Vcek::new(product, body.chip_id, body.reported_tcb)));
-        }
-    }
-    needs
+    let given = CertificateTable::parse(table).map(|table| keys(&table)).unwrap_or_default();
+    let products = match (body.product(), given.first()) {
+        (Some(product), _) => vec![product],
+        (None, Some(vek)) => vec![vek.product],
+        (None, None) => vec![Product::Milan, Product::Genoa],
+    };
+    let vlek = body.signing_key() == SigningKey::Vlek;
+    let ask_for_key = given.is_empty() && !vlek && body.chip_id != [0; 64];
+    let each = products.into_iter().flat_map(|product| {
+        let key = ask_for_key.then(|| Endorsement::AmdVcek(Vcek::new(product, body.chip_id, body.reported_tcb)));
+        [Endorsement::AmdCrl { product }, Endorsement::AmdChain { product, vlek }].into_iter().chain(key)
+    });
+    each.collect()
+}
+
+/// Whose keys a table has certificates of.
+fn keys(table: &CertificateTable<'_>) -> Vec<Vek> {
+    ders(table).iter().filter_map(|der| Vek::parse(&parse(der)?).ok()).collect()
 }
 
 fn of_quote(quote: &[u8]) -> Option<Vec<Endorsement>> {

@@ -14,6 +14,8 @@ pub use policy::PolicyError;
 const DOMAIN: &str = "podseal.hardware.v1";
 /// Files of a folder of roots.
 const MOST_FILES: usize = 256;
+/// All that they hold, in bytes: they go into the archive with what is judged by them.
+const LARGEST: usize = 1 << 20;
 
 /// Why a verifier cannot judge hardware so.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,14 @@ pub enum HardwareError {
     /// The policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// More than is archived with each decision.
+    #[error("found {files} files with roots, {bytes} bytes, wanted at most {MOST_FILES} and {LARGEST} bytes: leave out what no root is in")]
+    TooMuch {
+        /// How many.
+        files: usize,
+        /// All together.
+        bytes: usize,
+    },
 }
 
 /// Roots and policy, ready to judge with. Kept while they stand: paths that were found are not looked for again.
@@ -50,12 +60,16 @@ impl Hardware {
         Self { files: Vec::new(), roots: Roots::default(), text: String::new(), policy: Policy::default() }
     }
 
-    /// The roots of a folder's files (name, contents), as [`Roots::of_folder`] reads them, and the policy of `text`.
+    /// The roots of a folder's files (name, contents), as [`Roots::of_folder`] reads them, and the policy of `text`. What else lies in the
+    /// folder is left aside.
     ///
     /// # Errors
     /// [`HardwareError`].
-    pub fn new(files: Vec<(String, Vec<u8>)>, text: &str) -> Result<Self, HardwareError> {
+    pub fn new(mut files: Vec<(String, Vec<u8>)>, text: &str) -> Result<Self, HardwareError> {
         let (roots, policy) = (Roots::of_folder(&files)?, Policy::parse(text)?);
+        files.retain(|file| Roots::of_folder(std::slice::from_ref(file)).is_ok());
+        let bytes = files.iter().map(|(name, bytes)| name.len() + bytes.len()).sum();
+        podseal_protocol::require(files.len() <= MOST_FILES && bytes <= LARGEST, HardwareError::TooMuch { files: files.len(), bytes })?;
         Ok(Self { files, roots, text: text.to_owned(), policy })
     }
 
@@ -101,6 +115,9 @@ impl Hardware {
         })?;
         let text = d.text("hardware.policy", limits.attachment)?.to_owned();
         d.end("hardware")?;
+        if files.is_empty() {
+            return Self::none().under(&text).map_err(|_| Malformed { item: "hardware.policy", at, problem: Problem::WrongValue });
+        }
         Self::new(files, &text).map_err(|_| Malformed { item: "hardware.roots", at, problem: Problem::WrongValue })
     }
 }

@@ -7,7 +7,7 @@ use podseal_protocol::{
     evidence::{Evidence, Part},
 };
 
-use super::{Machine, Question, formed, part, rules, tpm::wanted};
+use super::{Machine, Question, formed, is_known, part, rules, tpm::wanted};
 use crate::{
     check::Checks,
     claims::Memory,
@@ -27,13 +27,16 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
     let nonce = Some(question.binding.as_ref());
     let expected = Expected { roots: question.hardware.roots(), now: question.now, nonce, beside: &[], lists: &[] };
     let facts = appraise_document(&document, &expected, checks)?;
+    // Whose it is is told before what is wrong with it: an instance's own document that policy refuses is its failure, and nobody else's.
+    let identity = Digest::of(document.module_id().as_bytes());
+    let known = is_known(identity, question, checks);
     let of_tpm = document.source() == Source::NitroTpm;
     let found = document.source().field();
     let mut holds = checks.record(&rules::NITRO_SOURCE, of_tpm, Source::NitroTpm.field(), found);
     holds &= appraise_policy(&facts, &question.hardware.policy().nitro, checks);
     let registers = registers(&facts, evidence, checks)?;
     let anchor = facts.anchor();
-    holds.then(|| Machine {
+    (holds && known).then(|| Machine {
         root: Some((anchor.name.clone(), anchor.kind)),
         // Such an instance does not keep its memory from anybody.
         memory: Memory::None,
@@ -43,7 +46,7 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
         counters: None,
         start: Digest::of(evidence.boot_id.as_bytes()),
         report: Digest([0; 32]),
-        identity: Some(Digest::of(document.module_id().as_bytes())),
+        identity: Some(identity),
     })
 }
 

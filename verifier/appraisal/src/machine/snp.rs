@@ -6,21 +6,21 @@ use podseal_protocol::{
     evidence::{Evidence, Part},
 };
 
-use super::{Launch, Machine, NodeKey, Question, formed, part, rules};
+use super::{Launch, Machine, NodeKey, Question, formed, is_known, part, rules};
 use crate::{
     check::Checks,
     claims::Memory,
     snp::{
-        self, Body, CertificateTable, Evidence as SnpEvidence, Facts, Policy, Report, Revocation, Trust, Unproven, appraise_policy,
-        appraise_report,
+        self, Body, CertificateTable, Evidence as SnpEvidence, Facts, Policy, Product, REVOCATION_RULES, Report, Revocation, Trust,
+        Unproven, Vek, appraise_policy, appraise_report,
     },
     x509::{parse, pem},
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 use x509_parser::prelude::X509Certificate;
 
 pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut Checks) -> Option<Machine> {
-    let signed = own_key_signed(evidence, question, checks);
+    let identity = own_key_signed(evidence, question, checks)?;
     let data = report_data(&question.binding, Profile::Snp);
     let Some((report, table)) = part(evidence, |part| match part {
         Part::SnpReport { report, certificates } => Some((report, certificates)),
@@ -33,7 +33,7 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
     let facts = appraise(report, Some(&data), &table, &question.hardware.policy().snp, question, checks)?;
     let body = facts.body();
     let root = facts.root();
-    signed.then(|| Machine {
+    Some(Machine {
         root: Some((root.0.to_owned(), root.1)),
         memory: Memory::Snp,
         tpm_in_tee: false,
@@ -42,7 +42,7 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
         counters: None,
         start: Digest::of(&body.report_id),
         report: Digest([0; 32]),
-        identity: question.key.machine(),
+        identity: Some(identity),
     })
 }
 
@@ -59,12 +59,12 @@ pub(super) fn appraise(
     let report = formed("SEV-SNP report", Report::parse(report), checks)?;
     let given = ders(table);
     let certificates = distinct(given.iter().map(AsRef::as_ref).chain(question.endorsements.certificates()));
-    let lists = question.endorsements.lists().collect::<Vec<_>>();
-    let revocation = Revocation { lists: &lists, ..Revocation::default() };
+    let lists = lists(&report.body, &certificates, question, checks);
+    let revocation = Revocation { lists: &lists, demanded: !lists.is_empty(), ..Revocation::default() };
     let trust = Trust { roots: question.hardware.roots(), now: question.now, revocation };
     let evidence = SnpEvidence { report: &report, certificates: &certificates, report_data: data };
     match appraise_report(&evidence, &trust, checks) {
-        Ok(facts) => appraise_policy(&facts, policy, checks).then_some(facts),
+        Ok(facts) => (appraise_policy(&facts, policy, checks) && !lists.is_empty()).then_some(facts),
         Err(Unproven::Failed) => None,
         Err(Unproven::Lacks(lacking)) => {
             let why = question.endorsements.gaps();
@@ -74,8 +74,20 @@ pub(super) fn appraise(
     }
 }
 
+/// What AMD withdrew of the report's generation. A report that comes without this proves nothing, though nothing is wrong with it.
+fn lists<'q>(body: &Body, certificates: &[X509Certificate<'_>], question: &Question<'q>, checks: &mut Checks) -> Vec<&'q [u8]> {
+    checks.also_owing(&REVOCATION_RULES);
+    let of_key = || certificates.iter().filter_map(|certificate| Some(Vek::parse(certificate).ok()?.product)).collect();
+    let products: BTreeSet<Product> = body.product().map_or_else(of_key, |product| BTreeSet::from([product]));
+    let lists = products.iter().flat_map(|product| question.endorsements.amd_lists(*product)).collect::<Vec<_>>();
+    if lists.is_empty() {
+        checks.not_appraised(&rules::ENDORSED, format!("no revocation list of AMD's root{}", question.endorsements.gaps()));
+    }
+    lists
+}
+
 /// The entries of a host's table, which come in DER or in PEM.
-fn ders<'t>(table: &CertificateTable<'t>) -> Vec<Cow<'t, [u8]>> {
+pub(super) fn ders<'t>(table: &CertificateTable<'t>) -> Vec<Cow<'t, [u8]>> {
     let each = table.entries.iter().flat_map(|entry| {
         let blocks = std::str::from_utf8(entry).ok().and_then(|text| pem::blocks(text).ok()).filter(|blocks| !blocks.is_empty());
         match blocks {
@@ -88,7 +100,7 @@ fn ders<'t>(table: &CertificateTable<'t>) -> Vec<Cow<'t, [u8]>> {
 
 /// Each certificate once.
 fn distinct<'d>(ders: impl Iterator<Item = &'d [u8]>) -> Vec<X509Certificate<'d>> {
-    let unique = ders.collect::<std::collections::BTreeSet<_>>();
+    let unique = ders.collect::<BTreeSet<_>>();
     unique.into_iter().filter_map(parse).collect()
 }
 
@@ -97,15 +109,16 @@ pub(super) fn launch(body: &Body) -> Launch {
     Launch { measurement: body.measurement, signer }
 }
 
-/// Whether the node's own key signed the binding.
-pub(super) fn own_key_signed(evidence: &Evidence, question: &Question<'_>, checks: &mut Checks) -> bool {
-    let NodeKey::Own { key, digest } = question.key else { return false };
+/// The machine whose own key signed the binding. A report that none signed is some guest's, and nobody looks at it.
+pub(super) fn own_key_signed(evidence: &Evidence, question: &Question<'_>, checks: &mut Checks) -> Option<Digest> {
+    let NodeKey::Own { key, digest } = question.key else { return None };
     let signature = part(evidence, |part| if let Part::NodeKey(signature) = part { Some(signature) } else { None });
     let Some(signature) = signature else {
         checks.not_appraised(&rules::KEY_SIGNATURE, "the evidence has no signature of the node key");
-        return false;
+        return None;
     };
     let holds = key.verifies(&node_key_message(&question.binding), signature);
     let found = if holds { "a signature by this key" } else { "one that is not this key's over this binding" };
-    checks.record(&rules::KEY_SIGNATURE, holds, format!("a signature by {digest}"), found)
+    let signed = checks.record(&rules::KEY_SIGNATURE, holds, format!("a signature by {digest}"), found);
+    (signed && is_known(*digest, question, checks)).then_some(*digest)
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut Checks) -> Option<Machine> {
-    let signed = own_key_signed(evidence, question, checks);
+    let identity = own_key_signed(evidence, question, checks)?;
     let Some(bytes) = part(evidence, |part| if let Part::TdQuote(quote) = part { Some(quote) } else { None }) else {
         checks.not_appraised(&rules::FORM, "the evidence has no TDX quote");
         return None;
@@ -38,7 +38,7 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
     let wanted = appraise_policy(&facts, &policy, checks);
     let registers = registers(&facts)?;
     let anchor = facts.anchor();
-    (signed && belong && wanted).then(|| Machine {
+    (belong && wanted).then(|| Machine {
         root: Some((anchor.0.to_owned(), anchor.1)),
         memory: Memory::Tdx,
         tpm_in_tee: false,
@@ -48,7 +48,7 @@ pub(super) fn prove(evidence: &Evidence, question: &Question<'_>, checks: &mut C
         // A TD has no number of its own: its kernel's, which the binding has, is the best there is.
         start: Digest::of(evidence.boot_id.as_bytes()),
         report: Digest([0; 32]),
-        identity: question.key.machine(),
+        identity: Some(identity),
     })
 }
 

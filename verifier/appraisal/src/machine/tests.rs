@@ -38,6 +38,18 @@ pub(super) struct Held {
 impl Held {
     /// The machine, and the first check that stands in its way.
     pub(super) fn prove(&self, parts: Vec<Part>) -> (Option<Machine>, Option<&'static str>) {
+        let (machine, checks) = self.checked(parts);
+        (machine, first_obstacle(&checks).map(|check| check.rule.name))
+    }
+
+    /// Whether the evidence is the node's own, whatever else is wrong with it.
+    pub(super) fn is_own(&self, parts: Vec<Part>) -> bool {
+        let (_, checks) = self.checked(parts);
+        let passed = |rule: &&'static Rule| checks.iter().any(|check| check.rule.name == rule.name && check.verdict == Verdict::Pass);
+        own(self.profile).iter().all(passed)
+    }
+
+    fn checked(&self, parts: Vec<Part>) -> (Option<Machine>, Vec<Check>) {
         let evidence = Evidence {
             node: "node-a".to_owned(),
             profile: self.profile.as_str().to_owned(),
@@ -58,7 +70,7 @@ impl Held {
         let machine = prove(self.profile, &evidence, &question, &mut checks);
         let checks = checks.finish();
         assert_eq!(machine.is_some(), worst(&checks) == Verdict::Pass, "{:?}", first_obstacle(&checks));
-        (machine, first_obstacle(&checks).map(|check| check.rule.name))
+        (machine, checks)
     }
 
     #[track_caller]

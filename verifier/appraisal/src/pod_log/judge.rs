@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     check::Checks,
-    claims::{Claim, PodLog},
+    claims::{Claim, LAUNCH_UNKNOWN, PodLog},
     eventlog::BootLog,
     hex::encode as hex,
     tpm::PcrValues,
@@ -57,11 +57,24 @@ pub(crate) struct Before<'a> {
 
 /// What became of a presented log: there is a state only where every check of it passed.
 #[derive(Debug, Default)]
-pub(crate) struct Judged(Option<PodLogState>);
+pub(crate) struct Judged {
+    state: Option<PodLogState>,
+    /// Whether what keeps the register is known: its claims rest on that.
+    known: bool,
+}
 
 impl Judged {
+    fn of(state: Option<PodLogState>) -> Self {
+        Self { state, known: true }
+    }
+
+    /// Whether what keeps the register is known.
+    pub(crate) fn of_known(self, known: bool) -> Self {
+        Self { known, ..self }
+    }
+
     pub(crate) fn into_state(self) -> Option<PodLogState> {
-        self.0
+        self.state
     }
 }
 
@@ -99,7 +112,7 @@ pub(crate) fn judge(
     if !checks.record(&rules::ONE_PAST, one, format!("a log that goes on from where it stood: {stood}"), found) {
         return Judged::default();
     }
-    Judged(begun(replayed, presented, checks).filter(|state| holds(state, presented, &Held::of(register, quoted, boot), checks)))
+    Judged::of(begun(replayed, presented, checks).filter(|state| holds(state, presented, &Held::of(register, quoted, boot), checks)))
 }
 
 fn begun(replayed: Result<PodLogState, ReplayError>, presented: &Presented<'_>, checks: &mut Checks) -> Option<PodLogState> {
@@ -169,7 +182,7 @@ fn compared(state: &PodLogState, claimed: PodLogHead, quoted: Option<&[u8]>) -> 
 
 /// Appraises who asks against a log that holds; records of [`rules::LEAF`] those that need nothing but the leaf.
 pub(crate) fn judge_leaf(judged: &Judged, leaf: &Leaf, checks: &mut Checks) {
-    let Judged(Some(state)) = judged else { return };
+    let Some(state) = &judged.state else { return };
     let container = state.container(&leaf.container_id);
     let same = container.is_some_and(|c| !c.sandbox && c.pod_uid == leaf.pod_uid && c.manifest == Some(leaf.image_manifest));
     if same {
@@ -190,24 +203,23 @@ pub(crate) fn judge_leaf(judged: &Judged, leaf: &Leaf, checks: &mut Checks) {
 
 /// Ids of the containers that run in a pod, by a log that holds: [`rules::POD`] compares them with the pod set.
 pub(crate) fn running<'a>(judged: Option<&'a Judged>, pod_uid: &str) -> Option<Vec<&'a str>> {
-    let Judged(Some(state)) = judged? else { return None };
-    Some(state.containers_of(pod_uid).collect())
+    Some(judged?.state.as_ref()?.containers_of(pod_uid).collect())
 }
 
 /// Whether there is a log that holds. One that does not hold is no log, and is refused before anybody asks.
 pub(crate) fn kept(judged: Option<&Judged>) -> Claim<PodLog> {
-    match judged {
-        None => Claim::Appraised(PodLog::None),
-        Some(Judged(None)) => Claim::NotAppraised(NOT_PROVED),
-        Some(Judged(Some(_))) => Claim::Appraised(PodLog::Observed),
+    if judged.is_none() {
+        return Claim::Appraised(PodLog::None);
     }
+    of_state(judged, |_| Claim::Appraised(PodLog::Observed))
 }
 
 fn of_state<T>(judged: Option<&Judged>, claim: impl FnOnce(&PodLogState) -> Claim<T>) -> Claim<T> {
     match judged {
         None => Claim::NotAppraised(NO_LOG),
-        Some(Judged(None)) => Claim::NotAppraised(NOT_PROVED),
-        Some(Judged(Some(state))) => claim(state),
+        Some(Judged { state: None, .. }) => Claim::NotAppraised(NOT_PROVED),
+        Some(Judged { known: false, .. }) => Claim::NotAppraised(LAUNCH_UNKNOWN),
+        Some(Judged { state: Some(state), .. }) => claim(state),
     }
 }
 

@@ -97,7 +97,7 @@ fn pod_log_of_another_past() {
     let mut other = going_on(honest.head.length);
     other.state.as_mut().unwrap().pod_log.head = Digest([1; 32]);
     forks("pod_log.one_past", other);
-    assert!(going_on(honest.head.length - 1).run().appraisal.asks_for_whole_pod_log());
+    assert!(going_on(honest.head.length - 1).run().appraisal.asks_for_more());
     // What did not hold is not kept.
     let mut broken = world(|state| state.pod_log = stood(2));
     broken.pod_log.as_mut().unwrap().extended = |all| all.push(Digest([1; 32]));

@@ -15,6 +15,8 @@ use podseal_appraisal::{
 };
 use podseal_protocol::{
     Challenge, Digest, Limits, MacKey, Purpose, ReceivedChallenge,
+    binding::PodLogHead,
+    evidence::{Evidence, Part},
     join::{Join, Proof, activation_secret, is_activation_secret},
 };
 use rcgen::{
@@ -245,6 +247,35 @@ fn names_that_nodes_cannot_have() {
 fn join_of_unknown_cluster_or_profile() {
     refused(&["join.cluster"], "not configured", |r| r.cluster_known = false);
     refused(&["join.profile"], "not appraised", |r| r.join.profile = "snp".to_owned());
+}
+
+/// Evidence of a join is the request's own, and has no more than a join is judged by.
+#[test]
+fn evidence_of_another_join() {
+    let verdict = |change: fn(&mut Evidence)| {
+        let text = str::to_owned;
+        let parts = vec![Part::NitroDocument(Vec::new())];
+        let mut evidence =
+            Evidence { node: text("node-a"), profile: text("nitro-tpm"), boot_id: text("boot"), pod_log: PodLogHead::NONE, parts };
+        change(&mut evidence);
+        let mut request = Request { activated: None, ..honest() };
+        (request.join.profile, request.join.key) = (text("nitro-tpm"), b"i-1".to_vec());
+        request.join.proof = Proof::Evidence(evidence.encode());
+        let (checks, candidate) = run(&request);
+        assert!(candidate.is_none(), "the document is none");
+        checks.iter().find(|check| check.rule.name == "join.evidence").map(|check| check.verdict)
+    };
+    assert_eq!(verdict(|_| ()), Some(Verdict::Pass));
+    let changes: [fn(&mut Evidence); 5] = [
+        |evidence| evidence.node = "node-b".to_owned(),
+        |evidence| evidence.profile = "tdx".to_owned(),
+        |evidence| evidence.parts.insert(0, Part::BootLog(Vec::new())),
+        |evidence| evidence.parts.insert(0, Part::PodLog { from: 0, records: Vec::new() }),
+        |evidence| evidence.pod_log = PodLogHead { length: 1, head: Digest([1; 32]) },
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        assert_eq!(verdict(change), Some(Verdict::Fail), "{at}");
+    }
 }
 
 #[test]

@@ -356,12 +356,12 @@ fn part_that_goes_on_from_nowhere() {
     let mut world = World::of_replicas(1).going_on();
     let kept: PodLogState = world.kept.take().unwrap();
     refused_world(rule, REGISTERED, "nothing is kept", &world);
-    assert!(world.run().appraisal.asks_for_whole_pod_log());
+    assert!(world.run().appraisal.asks_for_more());
     world.kept = Some(state_after(&world.written().unwrap(), kept.head().length - 1));
     refused_world(rule, REGISTERED, "less is kept", &world);
     world.kept = Some(kept);
     released(&world.run());
-    assert!(!world.run().appraisal.asks_for_whole_pod_log());
+    assert!(!world.run().appraisal.asks_for_more());
     world.evidence.boot_id.push('0');
     refused_world(rule, REGISTERED, "of another boot", &world);
 }
@@ -380,7 +380,7 @@ fn nobody_else_is_asked_for_the_whole_log() {
     for change in changes {
         let mut world = world.clone();
         change(&mut world);
-        assert!(!world.run().appraisal.asks_for_whole_pod_log());
+        assert!(!world.run().appraisal.asks_for_more());
     }
 }
 

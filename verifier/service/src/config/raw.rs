@@ -17,8 +17,7 @@ pub(super) struct RawConfig {
     pub(super) admin: Vec<RawAdmin>,
     #[serde(default)]
     pub(super) ek_root: Vec<RawEkRoot>,
-    #[serde(default)]
-    pub(super) hardware: RawHardware,
+    pub(super) hardware: Option<RawHardware>,
     #[serde(default)]
     pub(super) limits: RawLimits,
     #[serde(default)]

@@ -144,6 +144,30 @@ fn endorsements_come_from_where_the_configuration_says() {
 }
 
 #[test]
+fn roots_of_hardware_are_a_folder() {
+    holds(&Installation::new("[hardware]\n"));
+    refused(&Installation::new("[hardware]\nrots = \"roots\"\n"), &["unknown field `rots`"]);
+    let installation = Installation::new("[hardware]\nroots = \"roots\"\n");
+    refused(&installation, &["roots"]);
+    fs::create_dir(installation.path("roots")).unwrap();
+    refused(&installation, &["hardware.roots"]);
+    let root = rcgen::generate_simple_self_signed(vec!["root".to_owned()]).unwrap();
+    fs::write(installation.path("roots/root.pem"), root.cert.pem()).unwrap();
+    // Folders and what is no root do not count.
+    fs::create_dir(installation.path("roots/old")).unwrap();
+    fs::write(installation.path("roots/notes"), "the maker's, of 2026").unwrap();
+    holds(&installation);
+    for name in ["a.pem", "b.pem"] {
+        fs::write(installation.path("roots").join(name), root.cert.pem() + &"\n".repeat(600 << 10)).unwrap();
+    }
+    refused(&installation, &["hardware.roots", "wanted at most 256 and 1048576 bytes"]);
+    fs::remove_file(installation.path("roots/a.pem")).unwrap();
+    holds(&installation);
+    chmod(&installation.path("roots"), 0o777);
+    refused(&installation, &["hardware.roots"]);
+}
+
+#[test]
 fn values_outside_their_bounds_are_refused() {
     let root = rcgen::generate_simple_self_signed(vec!["root".to_owned()]).unwrap();
     for (more, said) in [

@@ -121,7 +121,11 @@ impl Policy {
             distrust.signers.push(digest.ok_or_else(|| value("distrust.signers", signer, "SHA-256 of a key, 64 hexadecimal digits"))?);
         }
         let (alias_check, mitigations) = (file.snp.alias_check, file.snp.mitigations);
-        let tcb = file.snp.tcb.iter().map(floor).collect::<Result<_, _>>()?;
+        let tcb = file.snp.tcb.iter().map(floor).collect::<Result<Vec<_>, _>>()?;
+        let twice = tcb.iter().enumerate().find(|(at, floor)| tcb.iter().take(*at).any(|other| other.product == floor.product));
+        if let Some((_, floor)) = twice {
+            return Err(value("snp.tcb.product", floor.product.as_str(), "each product once"));
+        }
         Ok(Self {
             snp: snp::Policy { alias_check, mitigations, tcb, distrust, ..snp::Policy::default() },
             nitro: nitro::Policy::default(),

@@ -2,8 +2,8 @@
 
 use podseal_protocol::{
     Profile,
-    binding::{node_key_message, report_data},
-    evidence::Part,
+    binding::{PodLogHead, node_key_message, report_data},
+    evidence::{Evidence, Part},
     key::SecretKey,
 };
 
@@ -12,7 +12,7 @@ use crate::{
     check::Checks,
     claims::Memory,
     endorsement::{Content, Document, Endorsed, Endorsement, PckCa, Product},
-    machine::{Gathered, Hardware, NodeKey},
+    machine::{Gathered, Hardware, NodeKey, needs},
     snp::tests::forge as snp,
     tdx::tests::forge as tdx,
 };
@@ -30,8 +30,17 @@ pub(super) fn endorsed(endorsement: Endorsement, certificates: Vec<Vec<u8>>, doc
 }
 
 pub(super) fn of_amd() -> Gathered {
-    let chain = Endorsement::AmdChain { product: Product::Milan, vlek: false };
-    Gathered::new(vec![endorsed(chain, snp::certificates(), None)], Vec::new())
+    Gathered::new(vec![chain_of_amd(), list_of_amd(&[])], Vec::new())
+}
+
+fn chain_of_amd() -> Endorsed {
+    endorsed(Endorsement::AmdChain { product: Product::Milan, vlek: false }, snp::certificates(), None)
+}
+
+/// The ARK's list, with these serial numbers.
+pub(super) fn list_of_amd(revoked: &[u8]) -> Endorsed {
+    let list = snp::crl(&snp::authorities().ark, "ARK-Milan", Some(1), "270101000000Z", revoked);
+    endorsed(Endorsement::AmdCrl { product: Product::Milan }, Vec::new(), Some(Document::Crl(list)))
 }
 
 fn snp_guest() -> Held {
@@ -134,6 +143,52 @@ fn nothing_from_the_maker() {
     let (held, quote) = td();
     let without = Held { endorsements: Gathered::default(), ..held };
     without.refuses(rule, vec![quote, signed_by(&own(1))]);
+}
+
+/// Without AMD's list nobody knows whether an authority was withdrawn: nothing is wrong with the report, and nothing is proved by it.
+#[test]
+fn no_list_of_amd() {
+    let parts = || vec![report(Profile::Snp, &[]), signed_by(&own(1))];
+    let with = |found| Held { endorsements: Gathered::new(found, Vec::new()), ..snp_guest() };
+    with(vec![chain_of_amd()]).refuses("evidence.endorsed", parts());
+    // Another generation's is not asked, whatever it says.
+    let Endorsed { content, .. } = list_of_amd(&[2]);
+    let foreign = Endorsed { endorsement: Endorsement::AmdCrl { product: Product::Genoa }, content, ..list_of_amd(&[]) };
+    with(vec![chain_of_amd(), foreign.clone()]).refuses("evidence.endorsed", parts());
+    with(vec![chain_of_amd(), foreign, list_of_amd(&[])]).proves(parts());
+    with(vec![chain_of_amd(), list_of_amd(&[2])]).refuses("snp.revoked", parts());
+}
+
+/// It does not name its generation: the certificate of its key does.
+#[test]
+fn report_of_version_2() {
+    let old: &[(usize, &[u8])] = &[(0x00, &[2]), (0x188, &[0, 0, 0])];
+    let parts = || vec![report(Profile::Snp, old), signed_by(&own(1))];
+    snp_guest().proves(parts());
+    let without = Held { endorsements: Gathered::new(vec![chain_of_amd()], Vec::new()), ..snp_guest() };
+    without.refuses("evidence.endorsed", parts());
+}
+
+/// What is asked of AMD: the list always, certificates that no host's table replaces.
+#[test]
+fn what_a_report_needs() {
+    let asked = |fields: &[(usize, &[u8])], table: &[&[u8]]| {
+        let Part::SnpReport { report, .. } = report(Profile::Snp, fields) else { unreachable!() };
+        let parts = vec![Part::SnpReport { report, certificates: snp::table(table) }];
+        let evidence = Evidence { node: String::new(), profile: String::new(), boot_id: String::new(), pod_log: PodLogHead::NONE, parts };
+        needs(&evidence).iter().map(|endorsement| endorsement.to_string().split("-vcek-").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let old: &[(usize, &[u8])] = &[(0x00, &[2]), (0x188, &[0, 0, 0])];
+    let vcek = snp::certificates().remove(0);
+    let each = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(asked(&[], &[]), each(&["amd-milan", "amd-milan-chain", "amd-milan-crl"]));
+    assert_eq!(asked(&[], &[&vcek]), each(&["amd-milan-chain", "amd-milan-crl"]), "a table with the key's certificate alone");
+    assert_eq!(asked(&[], &[b"what else a host has"]), asked(&[], &[]));
+    assert_eq!(asked(&[(0x1a0, &[0; 64])], &[]), each(&["amd-milan-chain", "amd-milan-crl"]), "a chip that the host hides");
+    assert_eq!(asked(&[(0x48, &[4])], &[]), each(&["amd-milan-vlek-chain", "amd-milan-crl"]), "a provider's key");
+    assert_eq!(asked(old, &[&vcek]), each(&["amd-milan-chain", "amd-milan-crl"]));
+    let either = ["amd-milan", "amd-genoa", "amd-milan-chain", "amd-genoa-chain", "amd-milan-crl", "amd-genoa-crl"];
+    assert_eq!(asked(old, &[]), each(&either));
 }
 
 #[test]

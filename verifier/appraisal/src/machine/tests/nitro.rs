@@ -54,6 +54,16 @@ fn document_over_something_else() {
     instance().refuses("nitro.nonce", document(&mint::with(fields(), "nonce", bytes(b"another"))));
 }
 
+/// It is that instance's own, so its refusal is told of the node and logged; another's is not.
+#[test]
+fn own_document_that_policy_refuses() {
+    let registers: Vec<_> = (0..13).map(|index| (index, vec![1; 48])).collect();
+    let fields = mint::with(fields(), "nitrotpm_pcrs", mint::pcrs(&registers));
+    instance().refuses("nitro.command_line", document(&fields));
+    assert!(instance().is_own(document(&fields)));
+    assert!(!instance().is_own(document(&mint::with(fields, "module_id", text("i-2-enc1")))));
+}
+
 #[test]
 fn document_of_an_enclave() {
     let enclave = mint::with(mint::enclave(), "nonce", bytes(binding().as_ref()));

@@ -24,6 +24,11 @@ fn set(lines: &str, events: &[(u8, &str)]) -> Reference {
 
 /// A machine without registers.
 fn launched(references: &[Reference], launch: Launch) -> (Claim<Boot>, Option<&'static str>) {
+    let (boot, obstacle) = launched_at(references, launch, NOW);
+    (boot.reach, obstacle)
+}
+
+fn launched_at(references: &[Reference], launch: Launch, now: u64) -> (AppraisedBoot, Option<&'static str>) {
     let describe = |_: &ReplayedEvent| None;
     let measured = Measured {
         launch: Some(launch),
@@ -35,8 +40,8 @@ fn launched(references: &[Reference], launch: Launch) -> (Claim<Boot>, Option<&'
         describe: &describe,
     };
     let mut checks = Checks::owing(&[]);
-    let claim = compare(references, &measured, NOW, &mut checks);
-    (claim, first_obstacle(&checks.finish()).map(|check| check.rule.name))
+    let boot = compare(references, &measured, now, &mut checks);
+    (boot, first_obstacle(&checks.finish()).map(|check| check.rule.name))
 }
 
 #[test]
@@ -56,6 +61,17 @@ fn another_launch() {
     }
     let unsigned = Launch { signer: None, ..MEASURED };
     assert_eq!(launched(&[set(&signer(0x1d, 0), &[])], unsigned).1, Some(rule));
+}
+
+/// What a guest says of itself is worth something only where a set in force has its launch.
+#[test]
+fn nobody_knows_what_was_launched() {
+    let is_known = |references: &[Reference], now| launched_at(references, MEASURED, now).0.launched;
+    let good = set(&measurement(0x3e), &[]);
+    assert!(is_known(std::slice::from_ref(&good), NOW));
+    assert!(!is_known(&[good], EXPIRES), "a set that is no longer in force");
+    assert!(!is_known(&[set(&measurement(0x3f), &[])], NOW));
+    assert!(!is_known(&[], NOW));
 }
 
 #[test]
@@ -84,6 +100,11 @@ fn files_of_a_launch() {
     }
     assert!(matches!(wrong("mrtd = \"\""), ReferenceError::Toml(_)));
     assert_eq!(Reference::parse(&file("", &[])), Err(ReferenceError::Nothing));
+    // What such a set could not say, and what its registers say.
+    let secure = format!("require_secure_boot = true\n{}", section(&measurement(1)));
+    assert_eq!(Reference::parse(&file(&secure, &[])), Err(ReferenceError::SecureBoot));
+    let kernel = section(&format!("{}\nkernel = true", measurement(1)));
+    assert_eq!(Reference::parse(&file(&kernel, GOLDEN)), Err(ReferenceError::Kernel));
     let captured = capture_launch("golden", EXPIRES, MEASURED).unwrap();
     assert_eq!(launched(&[Reference::parse(&captured).unwrap()], MEASURED), (Claim::Appraised(Boot::Firmware), None));
 }

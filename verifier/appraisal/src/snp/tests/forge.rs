@@ -209,6 +209,21 @@ pub(crate) fn sign(key: &EcdsaKeyPair, bytes: &mut [u8]) {
     }
 }
 
+/// A host's table with these entries, all as a VCEK's certificate.
+pub(crate) fn table(entries: &[&[u8]]) -> Vec<u8> {
+    const VCEK: u128 = 0x63da_758d_e664_4564_adc5_f4b9_3be8_accd;
+    let mut offset = 24 * (u32::try_from(entries.len()).unwrap() + 1);
+    let mut table = Vec::new();
+    for entry in entries {
+        let length = u32::try_from(entry.len()).unwrap();
+        table.extend([&VCEK.to_be_bytes()[..], &offset.to_le_bytes(), &length.to_le_bytes()].concat());
+        offset += length;
+    }
+    table.extend([0; 24]);
+    table.extend(entries.concat());
+    table
+}
+
 /// The roots by which everything here is appraised: the ARK's key, pinned.
 pub(crate) fn roots() -> Roots {
     let key = podseal_protocol::Digest::of(&spki(authorities().ark.public_key()));
