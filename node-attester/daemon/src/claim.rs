@@ -14,9 +14,9 @@ pub struct Claim {
     pub attachments: Vec<Vec<u8>>,
 }
 
-/// Makes the one leaf of a session.
+/// Makes the one leaf of a session; `token` is the pod's, empty where it has none.
 #[must_use]
-pub fn claim(node: &Node, identity: &Identity, request: &WorkloadRequest, limits: &Limits) -> Claim {
+pub fn claim(node: &Node, identity: &Identity, request: &WorkloadRequest, token: &[u8], limits: &Limits) -> Claim {
     let pod_set = identity.pod_set.encode();
     let leaf = Leaf {
         salt: request.salt,
@@ -25,7 +25,7 @@ pub fn claim(node: &Node, identity: &Identity, request: &WorkloadRequest, limits
         namespace: identity.namespace.clone(),
         pod: identity.pod.clone(),
         pod_uid: identity.pod_uid.clone(),
-        service_account: service_account(&request.token, limits),
+        service_account: service_account(token, limits),
         node_uid: node.uid.clone(),
         container: identity.container.clone(),
         container_id: identity.container_id.clone(),
@@ -35,13 +35,13 @@ pub fn claim(node: &Node, identity: &Identity, request: &WorkloadRequest, limits
         spec: Digest::of(&identity.spec),
         pod_set: Digest::of(&pod_set),
         launcher: identity.launcher,
-        token: Digest::of(&request.token),
+        token: Digest::of(token),
         secrets: identity.secrets.clone(),
         sequence: 1,
     };
     let mut attachments = vec![identity.spec.clone(), pod_set];
-    if !request.token.is_empty() {
-        attachments.push(request.token.clone());
+    if !token.is_empty() {
+        attachments.push(token.to_vec());
     }
     Claim { leaf: leaf.encode(), attachments }
 }

@@ -30,6 +30,10 @@
 //! [pod_log]                             # optional: without it no pod log is kept
 //! file = "/var/lib/podseal/pod-log"
 //!
+//! [csi]                                 # optional: with it the kubelet gets volumes of the driver podseal.dev; each key is optional
+//! kubelet = "/var/lib/kubelet"
+//! directory = "/run/podseal-csi"        # tokens of pods, root's alone, in memory
+//!
 //! [evidence]                            # optional, as is each key: where the kernel and devices have evidence
 //! key = "/var/lib/podseal/node-key"     # of profile snp and tdx: the node's own key, made by `enroll`
 //! privlevel = 0                         # VMPL of SEV-SNP reports; without it the kernel's
@@ -126,6 +130,8 @@ pub struct Config {
     pub workload: Workload,
     /// The pod log, where one is kept. Its register is quoted besides [`Tpm::pcrs`].
     pub pod_log: Option<PathBuf>,
+    /// The CSI driver, where there is one.
+    pub csi: Option<Csi>,
     /// Where hardware evidence is collected.
     pub evidence: Evidence,
     /// Limits and deadlines.
@@ -240,6 +246,19 @@ impl Workload {
     pub fn socket(&self) -> PathBuf {
         self.directory.join("attester.sock")
     }
+}
+
+/// The CSI driver.
+#[derive(Debug, Clone)]
+pub struct Csi {
+    /// The kubelet's folder, in which volumes are published.
+    pub kubelet: PathBuf,
+    /// Where the driver is served.
+    pub socket: PathBuf,
+    /// Where the kubelet learns of it.
+    pub registration: PathBuf,
+    /// The pods' tokens.
+    pub directory: PathBuf,
 }
 
 /// Limits and deadlines.

@@ -10,6 +10,7 @@ use tokio::{
 use crate::{
     client::{Challenges, Client},
     config::Config,
+    csi::{CsiError, Driver, TokenError, Tokens},
     enrol::owner_config,
     identify::{Identifier, Launcher},
     network::{Link, NetworkError},
@@ -40,6 +41,12 @@ pub enum RunError {
     /// There is no workload socket.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The kubelet cannot reach the CSI driver.
+    #[error(transparent)]
+    Csi(#[from] CsiError),
+    /// There is no place for the tokens that come with volumes.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
 }
 
 fn system(step: &'static str) -> impl Fn(io::Error) -> RunError {
@@ -99,10 +106,13 @@ async fn serve(config: Config, control: UnixStream, owner: Owner) -> Result<(), 
     };
     let launcher = Launcher::new(workload.launcher.clone());
     let identifier = Identifier { runtime_socket, launcher, deadline: bounds.identify, limits: bounds.limits };
-    let desk = Desk { node, bounds, identifier, gate, sessions: Sessions::default(), arrivals, rounds };
+    let tokens = config.csi.as_ref().map(|csi| Tokens::open(&csi.directory)).transpose()?.map(Arc::new);
+    let desk = Desk { node, bounds, identifier, gate, sessions: Sessions::default(), tokens: tokens.clone(), arrivals, rounds };
 
     let (listener, file) = socket::listen(&workload)?;
+    let driver = config.csi.as_ref().zip(tokens).map(|(csi, tokens)| Driver::listen(&config, csi, tokens)).transpose()?;
     let (stop, stopped) = watch::channel(false);
+    let published = driver.map(|driver| tokio::spawn(driver.serve(stopped.clone())));
     tokio::spawn(async move { challenges.keep_fresh().await });
     tokio::spawn(Arc::new(round).run(queue));
     let serving = tokio::spawn(socket::serve(listener, Arc::new(desk), stopped));
@@ -118,5 +128,8 @@ async fn serve(config: Config, control: UnixStream, owner: Owner) -> Result<(), 
     drop(file);
     stop.send_replace(true);
     serving.await.map_err(|e| RunError::System { step: "sessions", problem: e.into() })?;
+    if let Some(published) = published {
+        published.await.map_err(|e| RunError::System { step: "CSI driver", problem: e.into() })?;
+    }
     result
 }

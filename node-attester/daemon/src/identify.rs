@@ -24,7 +24,7 @@ pub use refusal::Refusal;
 
 pub(crate) use runtime::{Runtime, connect};
 
-/// The sandbox annotation that says which secrets a pod wants.
+/// The sandbox annotation that says which secrets a pod's containers want; a container's own is `podseal.dev/CONTAINER.secrets`.
 pub const ANNOTATION: &str = "podseal.dev/secrets";
 
 /// A container's init process, and what the runtime says about its container and pod.
@@ -99,7 +99,8 @@ impl Identifier {
         require(sandbox.ready, Refusal::SandboxNotReady)?;
         let image = runtime.image(&container.image_ref).await?;
         let pod_set = runtime.pod_set(&sandbox).await?;
-        let asked = sandbox.annotations.get(ANNOTATION).ok_or(Refusal::AsksForNothing)?;
+        let own = format!("podseal.dev/{}.secrets", container.name);
+        let asked = sandbox.annotations.get(&own).or_else(|| sandbox.annotations.get(ANNOTATION)).ok_or(Refusal::AsksForNothing)?;
         let secrets = SecretRequest::parse_annotation(asked, &self.limits).map_err(Refusal::Annotation)?;
 
         // Last: a process that is alive now has had its pid all the time, so all that was read about that pid is about it.

@@ -8,6 +8,7 @@ pub mod claim;
 pub mod client;
 pub mod collect;
 pub mod config;
+pub mod csi;
 pub mod daemon;
 pub mod doctor;
 pub mod enrol;

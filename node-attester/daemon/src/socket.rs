@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::{
     config::{Bounds, Node},
+    csi::Tokens,
     identify::{Identifier, Peer},
     pod_log::Gate,
     round::{Arrivals, Waiting},
@@ -41,6 +42,8 @@ pub struct Desk {
     pub gate: Gate,
     /// One session for each start of a container.
     pub sessions: Sessions,
+    /// Tokens of pods, where the kubelet brings them.
+    pub tokens: Option<Arc<Tokens>>,
     /// Where a round learns that leaves are on their way.
     pub arrivals: Arrivals,
     /// Where leaves wait for a round.

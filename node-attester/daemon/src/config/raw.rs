@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::hardening::{Exception, Exceptions, User};
 
-use super::{AkKind, Bounds, Config, Node, Tcti, Tpm, Verifier, Workload, evidence::RawEvidence};
+use super::{AkKind, Bounds, Config, Csi, Node, Tcti, Tpm, Verifier, Workload, evidence::RawEvidence};
 
 /// Highest register that the binding of boot evidence may rest on: 16 and 23 can be reset, 17 to 22 hang on localities
 /// (TCG PC Client PTP 1.05, section 4.5.1).
@@ -24,6 +24,7 @@ pub(super) struct RawConfig {
     runtime: RawRuntime,
     workload: RawWorkload,
     pod_log: Option<RawPodLog>,
+    csi: Option<RawCsi>,
     #[serde(default)]
     evidence: RawEvidence,
     #[serde(default)]
@@ -83,6 +84,30 @@ struct RawPodLog {
     file: Spanned<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCsi {
+    kubelet: Option<Spanned<String>>,
+    socket: Option<Spanned<String>>,
+    registration: Option<Spanned<String>>,
+    directory: Option<Spanned<String>>,
+}
+
+impl RawCsi {
+    fn check(&self) -> Result<Csi, Keyed> {
+        let kubelet = path_or(self.kubelet.as_ref(), "csi.kubelet", "/var/lib/kubelet")?;
+        let below = |value: &Option<Spanned<String>>, key, name: &str| {
+            value.as_ref().map_or_else(|| Ok(kubelet.join(name)), |value| path(value, key))
+        };
+        Ok(Csi {
+            socket: below(&self.socket, "csi.socket", "plugins/podseal.dev/csi.sock")?,
+            registration: below(&self.registration, "csi.registration", "plugins_registry/podseal.dev-reg.sock")?,
+            directory: path_or(self.directory.as_ref(), "csi.directory", "/run/podseal-csi")?,
+            kubelet,
+        })
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct RawLimits {
@@ -134,7 +159,7 @@ fn wrong<T: core::fmt::Debug>(value: &Spanned<T>, key: &'static str, wanted: &st
 impl RawConfig {
     pub(super) fn check(self) -> Result<Config, Keyed> {
         let limits = Limits::DEFAULT;
-        let Self { node, verifier, tpm, runtime, workload, pod_log, evidence, limits: bounds, network, hardening, log } = self;
+        let Self { node, verifier, tpm, runtime, workload, pod_log, csi, evidence, limits: bounds, network, hardening, log } = self;
         let ms = |value: &Option<Spanned<u64>>, key, default| milliseconds(value.as_ref(), key, default);
         let directory = path(&workload.directory, "workload.directory")?;
         let profile = profile(node.profile.as_ref())?;
@@ -166,6 +191,7 @@ impl RawConfig {
                 directory,
             },
             pod_log: pod_log.map(|log| path(&log.file, "pod_log.file")).transpose()?,
+            csi: csi.map(|csi| csi.check()).transpose()?,
             evidence: evidence.check()?,
             bounds: Bounds {
                 limits,

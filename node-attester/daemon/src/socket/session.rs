@@ -7,6 +7,7 @@ use podseal_protocol::{
     frame::{WorkloadReply, WorkloadRequest},
 };
 use tokio::{net::UnixStream, sync::oneshot, time::timeout};
+use zeroize::Zeroizing;
 
 use super::{
     Desk,
@@ -42,9 +43,18 @@ async fn steps(
     stream: &mut UnixStream,
 ) -> Result<(), Answer> {
     desk.gate.pass(&identity.container_id, desk.bounds.identify).await?;
-    let Claim { leaf, attachments } = claim(&desk.node, identity, request, &desk.bounds.limits);
+    let token = token(desk, identity, request);
+    let Claim { leaf, attachments } = claim(&desk.node, identity, request, &token, &desk.bounds.limits);
     let delivery = outcome(desk, arrival, leaf.clone(), attachments).await?;
     hand_over(desk, peer, identity, leaf, delivery, stream).await
+}
+
+/// The launcher's token, or else the one that the kubelet brought with the pod's volume.
+fn token(desk: &Desk, identity: &Identity, request: &WorkloadRequest) -> Zeroizing<Vec<u8>> {
+    match &desk.tokens {
+        Some(tokens) if request.token.is_empty() => tokens.of(&identity.pod_uid),
+        _ => Zeroizing::new(request.token.clone()),
+    }
 }
 
 /// What the verifier says about a leaf, by way of the next round.
