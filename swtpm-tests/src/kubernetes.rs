@@ -71,15 +71,21 @@ impl Kubernetes {
         Ok(Self { control_plane, authority, programs, kubectl, nodes: AtomicU8::new(0), dir: dir.to_path_buf() })
     }
 
-    /// Starts a node, and waits until the API server has it as ready.
-    pub fn start_node(&self, name: &str) -> Result<Node, BenchError> {
+    /// Starts a node, and waits until the API server has it as ready. It registers with the taints of these keys (effect `NoSchedule`): pods come there
+    /// that tolerate them, or name it in `spec.nodeName`.
+    pub fn start_node(&self, name: &str, taints: &[&str]) -> Result<Node, BenchError> {
         let number = FIRST_NODE + self.nodes.fetch_add(1, Ordering::Relaxed);
-        let node = Node::start(&self.dir.join(name), name, number, &self.programs, &self.authority)?;
-        node.kubelet().ready_within("the kubelet's node is ready", LONGEST_START, || {
-            let ready = ["wait", "--for=condition=Ready", "--timeout=5s", &format!("node/{name}")];
-            self.kubectl.run(&ready).map(drop).map_err(|error| error.to_string())
-        })?;
+        let node = Node::start(&self.dir.join(name), name, number, taints, &self.programs, &self.authority)?;
+        self.ready(&node)?;
         Ok(node)
+    }
+
+    /// Waits until the API server has the node as ready.
+    pub fn ready(&self, node: &Node) -> Result<(), BenchError> {
+        node.kubelet().ready_within("the kubelet's node is ready", LONGEST_START, || {
+            let ready = ["wait", "--for=condition=Ready", "--timeout=5s", &format!("node/{}", node.name())];
+            self.kubectl.run(&ready).map(drop).map_err(|error| error.to_string())
+        })
     }
 
     /// The administrator's kubectl.

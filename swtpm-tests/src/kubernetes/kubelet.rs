@@ -14,15 +14,24 @@ use crate::error::BenchError;
 use crate::site::Daemon;
 use crate::{cgroups, ports};
 
-/// Starts the kubelet of the node `name`, reached at `address`, with its state in `dir` (made new) and its pods in `runtime`.
-pub(super) fn start(
-    dir: &Path,
-    name: &str,
-    address: &str,
-    runtime: &Containerd,
-    programs: &Programs,
-    authority: &Authority,
-) -> Result<Daemon, BenchError> {
+/// What a kubelet is told.
+#[derive(Debug)]
+pub(super) struct Kubelet<'node> {
+    /// Its root directory, made new.
+    pub(super) dir: &'node Path,
+    /// The node's name.
+    pub(super) name: &'node str,
+    /// Where the node is reached.
+    pub(super) address: &'node str,
+    /// Keys of taints with which the node registers.
+    pub(super) taints: &'node [&'node str],
+    /// Where its pods run.
+    pub(super) runtime: &'node Containerd,
+}
+
+/// Starts it.
+pub(super) fn start(told: &Kubelet<'_>, programs: &Programs, authority: &Authority) -> Result<Daemon, BenchError> {
+    let Kubelet { dir, name, address, runtime, .. } = *told;
     machine::share(dir)?;
     cgroups::make(runtime.cgroup_parent())?;
     let user = format!("system:node:{name}");
@@ -30,7 +39,7 @@ pub(super) fn start(
     let serving = authority.issue(&format!("kubelet-{name}-serving"), &user, Some("system:nodes"), &[name, address])?;
     let manifests = dir.join("manifests");
     fs::create_dir_all(&manifests).map_err(BenchError::io(format!("make {}", manifests.display())))?;
-    let mut config = config(dir, address, runtime)?;
+    let mut config = config(told)?;
     config["tlsCertFile"] = json!(serving.certificate);
     config["tlsPrivateKeyFile"] = json!(serving.key);
     config["authentication"]["x509"] = json!({ "clientCAFile": authority.file("ca.crt") });
@@ -50,7 +59,9 @@ pub(super) fn start(
 }
 
 /// Nothing is evicted and no image collected: a bench's files lie in memory, and its images cannot be pulled again.
-fn config(dir: &Path, address: &str, runtime: &Containerd) -> Result<Value, BenchError> {
+fn config(told: &Kubelet<'_>) -> Result<Value, BenchError> {
+    let Kubelet { dir, address, runtime, taints, .. } = *told;
+    let taints: Vec<Value> = taints.iter().map(|key| json!({ "key": key, "effect": "NoSchedule" })).collect();
     let never = ["memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree"];
     let never: serde_json::Map<_, _> = never.iter().map(|signal| ((*signal).to_owned(), json!("0%"))).collect();
     Ok(json!({
@@ -77,5 +88,6 @@ fn config(dir: &Path, address: &str, runtime: &Containerd) -> Result<Value, Benc
         "serializeImagePulls": false,
         "eventRecordQPS": 0,
         "nodeStatusUpdateFrequency": "5s",
+        "registerWithTaints": taints,
     }))
 }

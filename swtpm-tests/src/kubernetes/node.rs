@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
+
 use super::authority::Authority;
+use super::kubelet::{self, Kubelet};
+use super::machine;
 use super::programs::Programs;
-use super::{kubelet, machine};
 use crate::binaries::static_program;
 use crate::containerd::Containerd;
 use crate::error::BenchError;
@@ -21,12 +24,20 @@ pub struct Node {
 
 impl Node {
     /// Starts runtime and kubelet, with everything in `dir` (made new). `number`, which no other node has, tells its address and its pods'.
-    pub(super) fn start(dir: &Path, name: &str, number: u8, programs: &Programs, authority: &Authority) -> Result<Self, BenchError> {
+    pub(super) fn start(
+        dir: &Path,
+        name: &str,
+        number: u8,
+        taints: &[&str],
+        programs: &Programs,
+        authority: &Authority,
+    ) -> Result<Self, BenchError> {
         let address = format!("10.89.0.{number}");
         machine::add_address(&address)?;
         let runtime = Containerd::start(dir, name, number, &static_program("pause"))?;
         let kubelet_dir = dir.join("kubelet");
-        let kubelet = kubelet::start(&kubelet_dir, name, &address, &runtime, programs, authority)?;
+        let kubelet =
+            kubelet::start(&Kubelet { dir: &kubelet_dir, name, address: &address, taints, runtime: &runtime }, programs, authority)?;
         Ok(Self { kubelet, runtime, kubelet_dir, name: name.to_owned() })
     }
 
@@ -38,6 +49,11 @@ impl Node {
     /// Its kubelet, to be watched or killed.
     pub fn kubelet(&self) -> &Daemon {
         &self.kubelet
+    }
+
+    /// Kills the kubelet, does `meanwhile`, and starts it again; its pods run on.
+    pub fn restart_kubelet_while<T>(&self, meanwhile: impl FnOnce() -> T) -> Result<T, BenchError> {
+        self.kubelet.end_by(Signal::KILL, meanwhile).map(|(_, done)| done)
     }
 
     /// The kubelet's root directory, in place of `/var/lib/kubelet`: `pods`, `plugins`, `plugins_registry`; `manifests` has its static pods.

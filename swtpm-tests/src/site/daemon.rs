@@ -102,7 +102,7 @@ impl Daemon {
 
     /// Ends it by a signal, does `meanwhile`, and starts it again. It may dump a core as large as this process may, from its start on, and once more now, should it have lowered
     /// its limit and we may raise it. How it ended: whether it dumped one is in there.
-    pub(super) fn end_by<T>(&self, signal: Signal, meanwhile: impl FnOnce() -> T) -> Result<(ExitStatus, T), BenchError> {
+    pub(crate) fn end_by<T>(&self, signal: Signal, meanwhile: impl FnOnce() -> T) -> Result<(ExitStatus, T), BenchError> {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let _needs_cap_sys_resource = prlimit(pid, Resource::Core, Rlimit { current: None, maximum: None });
         // Rust's own handler takes the first signal for a mistake and lets the second one end the process.

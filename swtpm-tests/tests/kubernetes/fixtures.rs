@@ -25,22 +25,31 @@ impl Fixtures {
     /// The cluster that tests share, with its node: each brings its own namespace, and changes nothing else.
     pub(crate) fn cluster(&self) -> Result<&Kubernetes, String> {
         let cluster = once(&self.cluster, || Kubernetes::start(&self.scratch.path().join("k")))?;
-        once(&self.node, || cluster.start_node("node-a"))?;
+        once(&self.node, || cluster.start_node("node-a", &[]))?;
         Ok(cluster)
     }
 
     /// The cluster's node.
     pub(crate) fn node(&self) -> Result<&Node, String> {
         let cluster = self.cluster()?;
-        once(&self.node, || cluster.start_node("node-a"))
+        once(&self.node, || cluster.start_node("node-a", &[]))
     }
 
     /// On that node: an image with one static program and nothing else, which a container's `args` tell what to do.
     pub(crate) fn ledger(&self) -> Result<&Stored, String> {
         let node = self.node()?;
-        let image = Image::new("podseal.test/ledger", "1").program("/ledger", &static_program("ledger")).entrypoint(&["/ledger"]);
-        once(&self.ledger, || node.runtime().import(&image))
+        once(&self.ledger, || node.runtime().import(&ledger()))
     }
+}
+
+pub(crate) fn ledger() -> Image {
+    Image::new("podseal.test/ledger", "1").program("/ledger", &static_program("ledger")).entrypoint(&["/ledger"])
+}
+
+/// A pod of its own of that template.
+pub(crate) fn pod(namespace: &str, name: &str, template: &Value) -> Value {
+    let metadata = json!({ "name": name, "namespace": namespace, "labels": template["metadata"]["labels"] });
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] })
 }
 
 /// A pod's template that Pod Security `restricted` admits: one container of the ledger's image, and a folder `/data`.

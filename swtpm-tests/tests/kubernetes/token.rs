@@ -7,7 +7,7 @@ use podseal_swtpm_tests::kubernetes::token::verified_claims;
 use podseal_swtpm_tests::kubernetes::{ISSUER, Kubernetes};
 use serde_json::{Value, json};
 
-use crate::fixtures::{Fixtures, restricted};
+use crate::fixtures::{Fixtures, pod, restricted};
 use crate::{Outcome, Test};
 
 pub(crate) const TESTS: &[Test] = &[("projected_token_names_its_pod", projected_token_names_its_pod)];
@@ -20,10 +20,7 @@ fn projected_token_names_its_pod(fixtures: &Fixtures) -> Outcome {
     let (kubectl, namespace) = (cluster.kubectl(), "tokens");
     cluster.namespace(namespace, "restricted")?;
     kubectl.run(&["-n", namespace, "create", "serviceaccount", "payments"])?;
-    let mut pod = restricted(image, &["keep", "/data/entry", "here"]);
-    pod["apiVersion"] = json!("v1");
-    pod["kind"] = json!("Pod");
-    pod["metadata"] = json!({ "name": "ledger", "namespace": namespace });
+    let mut pod = pod(namespace, "ledger", &restricted(image, &["keep", "/data/entry", "here"]));
     let token = json!({ "serviceAccountToken": { "audience": AUDIENCE, "expirationSeconds": 600, "path": "token" } });
     let spec = &mut pod["spec"];
     spec["serviceAccountName"] = json!("payments");
