@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CARGO_TERM_COLOR ?= auto
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help setup build demo playground playground-down test fmt clippy unit e2e fuzz-formats bench fuzz deny mutation
+.PHONY: help setup build demo playground playground-down test fmt clippy unit e2e test-kubernetes fuzz-formats bench fuzz deny mutation
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -34,11 +34,15 @@ clippy: setup
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
 unit: build ## everything but the end-to-end tests
-	cargo test --workspace --lib --bins --test '[!e]*' --test 'e[!2]*'
+	cargo test --workspace --lib --bins --test '[!ek]*' --test 'e[!2]*'
 	cargo test --workspace --doc
 
 e2e: build ## real TPM, real containers, shipped programs
 	scripts/e2e
+
+test-kubernetes: build ## the same on a Kubernetes cluster, which it builds the first time (needs Go)
+	scripts/kubernetes
+	scripts/e2e --program kubernetes
 
 bench: setup ## figures and gates, with raw samples in target/bench/
 	cargo build --quiet --release --workspace $(addprefix --bin ,podseal podseal-verifier podseal-node-attester podseal-test-issuer podseal-bench)

@@ -228,7 +228,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     )
 }
 
-/// Point-to-point links only: no bridge, no masquerading, nothing that outlives the pods' namespaces.
+/// Point-to-point links only: no bridge, no masquerading, nothing that outlives the pods' namespaces. Pods reach what listens on the node's addresses.
 fn network(dir: &Path, subnet: u8) -> String {
     serde_json::json!({
         "cniVersion": "0.4.0",
@@ -236,7 +236,7 @@ fn network(dir: &Path, subnet: u8) -> String {
         "plugins": [{
             "type": "ptp",
             "ipMasq": false,
-            "ipam": { "type": "host-local", "subnet": format!("10.88.{subnet}.0/24"), "dataDir": dir.join("ipam") },
+            "ipam": { "type": "host-local", "subnet": format!("10.88.{subnet}.0/24"), "routes": [{ "dst": "0.0.0.0/0" }], "dataDir": dir.join("ipam") },
         }],
     })
     .to_string()

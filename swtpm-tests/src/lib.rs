@@ -9,6 +9,8 @@
 //! [`site`] puts them together with the shipped programs: a verifier, a cluster, its nodes and pods. Only [`site::counterfeit`], an attester that lies, uses
 //! the shipped crates themselves.
 //!
+//! [`kubernetes`] is a cluster as released: API server, controllers, scheduler, and nodes with kubelets.
+//!
 //! [`leak_hunt`] searches the machine for a secret: the demo ends with it.
 //!
 //! [`sandbox`] runs a program in namespaces of its own, so that a bench leaves nothing behind, however it ends.
@@ -25,6 +27,7 @@ pub mod error;
 pub mod hardware;
 pub mod image;
 pub mod issuer;
+pub mod kubernetes;
 pub mod leak_hunt;
 pub mod pod;
 mod ports;

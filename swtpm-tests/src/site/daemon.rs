@@ -24,7 +24,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts `command` (program and arguments); both its streams are appended to the file `log`. With `strace` words, such as `-e inject=…`, it runs under strace.
-    pub(super) fn start(command: Vec<String>, strace: Vec<String>, log: PathBuf) -> Result<Self, BenchError> {
+    pub(crate) fn start(command: Vec<String>, strace: Vec<String>, log: PathBuf) -> Result<Self, BenchError> {
         let process = Mutex::new(spawn(&command, &strace, &log)?);
         Ok(Self { command, strace, log, process })
     }
@@ -102,7 +102,7 @@ impl Daemon {
 
     /// Ends it by a signal, does `meanwhile`, and starts it again. It may dump a core as large as this process may, from its start on, and once more now, should it have lowered
     /// its limit and we may raise it. How it ended: whether it dumped one is in there.
-    pub(super) fn end_by<T>(&self, signal: Signal, meanwhile: impl FnOnce() -> T) -> Result<(ExitStatus, T), BenchError> {
+    pub(crate) fn end_by<T>(&self, signal: Signal, meanwhile: impl FnOnce() -> T) -> Result<(ExitStatus, T), BenchError> {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let _needs_cap_sys_resource = prlimit(pid, Resource::Core, Rlimit { current: None, maximum: None });
         // Rust's own handler takes the first signal for a mistake and lets the second one end the process.
@@ -120,9 +120,19 @@ impl Daemon {
     }
 
     /// Waits until `probe` says yes. That the process ended is an error with its log.
-    pub(super) fn ready(&self, what: &str, mut probe: impl FnMut() -> Result<(), String>) -> Result<(), BenchError> {
+    pub(super) fn ready(&self, what: &str, probe: impl FnMut() -> Result<(), String>) -> Result<(), BenchError> {
+        self.ready_within(what, LONGEST_END, probe)
+    }
+
+    /// [`Daemon::ready`] for daemons that take longer.
+    pub(crate) fn ready_within(
+        &self,
+        what: &str,
+        within: Duration,
+        mut probe: impl FnMut() -> Result<(), String>,
+    ) -> Result<(), BenchError> {
         let mut ended = false;
-        let waited = wait_for(what, LONGEST_END, || {
+        let waited = wait_for(what, within, || {
             ended = self.has_ended();
             if ended { Ok(()) } else { probe() }
         });

@@ -1,0 +1,80 @@
+//! What tests share, made when the first one asks.
+
+use std::sync::OnceLock;
+
+use podseal_swtpm_tests::binaries::static_program;
+use podseal_swtpm_tests::error::BenchError;
+use podseal_swtpm_tests::image::{Image, Stored};
+use podseal_swtpm_tests::kubernetes::{Kubernetes, Node};
+use podseal_swtpm_tests::sandbox::Scratch;
+use serde_json::{Value, json};
+
+/// The run's cluster. Fields drop in order: nodes before their cluster, processes before their folder.
+pub(crate) struct Fixtures {
+    node: OnceLock<Result<Node, String>>,
+    cluster: OnceLock<Result<Kubernetes, String>>,
+    ledger: OnceLock<Result<Stored, String>>,
+    scratch: Scratch,
+}
+
+impl Fixtures {
+    pub(crate) fn new() -> Result<Self, BenchError> {
+        Ok(Self { node: OnceLock::new(), cluster: OnceLock::new(), ledger: OnceLock::new(), scratch: Scratch::new()? })
+    }
+
+    /// The cluster that tests share, with its node: each brings its own namespace, and changes nothing else.
+    pub(crate) fn cluster(&self) -> Result<&Kubernetes, String> {
+        let cluster = once(&self.cluster, || Kubernetes::start(&self.scratch.path().join("k")))?;
+        once(&self.node, || cluster.start_node("node-a", &[]))?;
+        Ok(cluster)
+    }
+
+    /// The cluster's node.
+    pub(crate) fn node(&self) -> Result<&Node, String> {
+        let cluster = self.cluster()?;
+        once(&self.node, || cluster.start_node("node-a", &[]))
+    }
+
+    /// On that node: an image with one static program and nothing else, which a container's `args` tell what to do.
+    pub(crate) fn ledger(&self) -> Result<&Stored, String> {
+        let node = self.node()?;
+        once(&self.ledger, || node.runtime().import(&ledger()))
+    }
+}
+
+pub(crate) fn ledger() -> Image {
+    Image::new("podseal.test/ledger", "1").program("/ledger", &static_program("ledger")).entrypoint(&["/ledger"])
+}
+
+/// A pod of its own of that template.
+pub(crate) fn pod(namespace: &str, name: &str, template: &Value) -> Value {
+    let metadata = json!({ "name": name, "namespace": namespace, "labels": template["metadata"]["labels"] });
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] })
+}
+
+/// A pod's template that Pod Security `restricted` admits: one container of the ledger's image, and a folder `/data`.
+pub(crate) fn restricted(image: &Stored, args: &[&str]) -> Value {
+    json!({
+        "metadata": { "labels": { "app": "ledger" } },
+        "spec": {
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 10001, "runAsGroup": 10001, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "ledger",
+                "image": image.reference,
+                "args": args,
+                "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "memory": "64Mi" } },
+                "securityContext": {
+                    "readOnlyRootFilesystem": true,
+                    "allowPrivilegeEscalation": false,
+                    "capabilities": { "drop": ["ALL"] },
+                },
+                "volumeMounts": [{ "name": "data", "mountPath": "/data" }],
+            }],
+            "volumes": [{ "name": "data", "emptyDir": { "medium": "Memory" } }],
+        },
+    })
+}
+
+fn once<T>(cell: &OnceLock<Result<T, String>>, make: impl FnOnce() -> Result<T, BenchError>) -> Result<&T, String> {
+    cell.get_or_init(|| make().map_err(|error| error.to_string())).as_ref().map_err(Clone::clone)
+}
