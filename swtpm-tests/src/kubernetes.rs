@@ -3,15 +3,16 @@
 //! `scripts/kubernetes` builds the programs. The cluster lives in the bench's namespaces ([`crate::sandbox`]) and ends with them: it has its own addresses
 //! there, on the loopback device, and sees stand-ins for the few places of the machine that a kubelet writes to ([`machine`]).
 //!
-//! What it has not: a proxy for Services and a name server. Pods reach the API server at the first address of the Services, where it listens itself; the API
-//! server reaches webhooks at their pods' addresses. Images are imported into a node's runtime, never pulled.
+//! What it has not is a name server: Services are reached by their addresses. Images are imported into a node's runtime, never pulled.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::error::{BenchError, wait_for};
+use crate::site::Daemon;
 
 mod authority;
 mod control_plane;
@@ -20,6 +21,7 @@ mod kubelet;
 mod machine;
 pub mod node;
 pub mod programs;
+mod services;
 pub mod token;
 
 use authority::Authority;
@@ -32,7 +34,7 @@ use programs::Programs;
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// Where the control plane listens.
 const ADDRESS: &str = "10.89.0.1";
-/// The Service `kubernetes`, which is the API server itself.
+/// The Service `kubernetes`: the API server, as pods reach it.
 const SERVICE: &str = "10.96.0.1";
 const SERVICES: &str = "10.96.0.0/16";
 /// Nodes' own addresses and their pods' subnets are numbered alike, from here on; subnets below are other fixtures'.
@@ -44,6 +46,7 @@ const LONGEST_START: Duration = Duration::from_secs(120);
 /// A running cluster. Fields drop in order: nodes end before this, and their folders lie below its own.
 #[derive(Debug)]
 pub struct Kubernetes {
+    services: OnceLock<Daemon>,
     control_plane: ControlPlane,
     authority: Authority,
     programs: Programs,
@@ -60,7 +63,7 @@ impl Kubernetes {
     pub fn start(dir: &Path) -> Result<Self, BenchError> {
         fs::create_dir_all(dir).map_err(BenchError::io(format!("make {}", dir.display())))?;
         let programs = Programs::find()?;
-        machine::cover(&dir.join("machine"), &[ADDRESS, SERVICE])?;
+        machine::cover(&dir.join("machine"), ADDRESS, SERVICES)?;
         let authority = Authority::new(&dir.join("pki"))?;
         let control_plane = ControlPlane::start(&dir.join("cp"), &programs, &authority)?;
         let kubectl =
@@ -68,7 +71,7 @@ impl Kubernetes {
         control_plane.ready("the API server is ready", LONGEST_START, || {
             kubectl.run(&["get", "--raw", "/readyz"]).map(drop).map_err(|error| error.to_string())
         })?;
-        Ok(Self { control_plane, authority, programs, kubectl, nodes: AtomicU8::new(0), dir: dir.to_path_buf() })
+        Ok(Self { services: OnceLock::new(), control_plane, authority, programs, kubectl, nodes: AtomicU8::new(0), dir: dir.to_path_buf() })
     }
 
     /// Starts a node, and waits until the API server has it as ready. It registers with the taints of these keys (effect `NoSchedule`): pods come there
@@ -77,7 +80,19 @@ impl Kubernetes {
         let number = FIRST_NODE + self.nodes.fetch_add(1, Ordering::Relaxed);
         let node = Node::start(&self.dir.join(name), name, number, taints, &self.programs, &self.authority)?;
         self.ready(&node)?;
+        if number == FIRST_NODE {
+            self.start_services(name)?;
+        }
         Ok(node)
+    }
+
+    fn start_services(&self, node: &str) -> Result<(), BenchError> {
+        let proxy = services::start(&self.dir.join("proxy"), node, &self.programs, &self.authority)?;
+        proxy.ready_within("the API server is reached as a Service", LONGEST_START, || {
+            let ready = ["--server", &format!("https://{SERVICE}"), "--request-timeout=5s", "get", "--raw", "/readyz"];
+            self.kubectl.run(&ready).map(drop).map_err(|error| error.to_string())
+        })?;
+        self.services.set(proxy).map_err(|_| BenchError::answer("the cluster", "two first nodes", "one"))
     }
 
     /// Waits until the API server has the node as ready.

@@ -103,8 +103,6 @@ fn api_server(dir: &Path, etcd: &str, authority: &Authority) -> Result<Vec<Strin
         ("anonymous-auth", "false"),
         ("enable-admission-plugins", "NodeRestriction"),
         ("allow-privileged", "true"),
-        // Without a proxy for Services: webhooks are called at their pods' addresses.
-        ("enable-aggregator-routing", "true"),
         ("audit-policy-file", &policy.display().to_string()),
         ("audit-log-path", &dir.join("audit.log").display().to_string()),
     ]))

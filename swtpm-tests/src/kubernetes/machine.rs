@@ -17,8 +17,9 @@ const SETTINGS: [(&str, &str); 6] = [
     ("kernel/keys/root_maxbytes", "25000000"),
 ];
 
-/// Lays stand-ins, kept in `dir` (made new), over the machine's, and gives the loopback device `addresses`.
-pub(super) fn cover(dir: &Path, addresses: &[&str]) -> Result<(), BenchError> {
+/// Lays stand-ins, kept in `dir` (made new), over the machine's, and gives the loopback device the address of the control plane and a route to `services`,
+/// which are nobody's addresses: without one a packet to them is refused before the filter's rules see it.
+pub(super) fn cover(dir: &Path, address: &str, services: &str) -> Result<(), BenchError> {
     if !sandbox::inside() {
         return Err(BenchError::answer("the process", "the machine's own namespaces", "the sandbox's: a kubelet changes what it runs on"));
     }
@@ -37,7 +38,8 @@ pub(super) fn cover(dir: &Path, addresses: &[&str]) -> Result<(), BenchError> {
         fs::write(&stand_in, value).map_err(BenchError::io(format!("write {}", stand_in.display())))?;
         run(Command::new("mount").arg("--bind").arg(&stand_in).arg(Path::new("/proc/sys").join(setting)))?;
     }
-    addresses.iter().try_for_each(|address| add_address(address))
+    add_address(address)?;
+    run(Command::new("ip").args(["route", "add", services, "dev", "lo", "src", address])).map(drop)
 }
 
 /// Gives the sandbox's loopback device one more address. A kubelet takes no address of 127.0.0.0/8 for its node's.

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::binaries::repository;
 use crate::error::{BenchError, run};
 
-const NEEDED: [&str; 6] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"];
+const NEEDED: [&str; 7] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"];
 
 /// The programs that `scripts/kubernetes` built.
 #[derive(Clone, Debug)]

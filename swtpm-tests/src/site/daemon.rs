@@ -159,7 +159,9 @@ fn spawn(words: &[String], strace: &[String], log: &Path) -> Result<Child, Bench
     let all: Vec<&String> = strace.iter().chain(words).collect();
     let (program, arguments) = all.split_first().ok_or_else(|| BenchError::answer("the command", "nothing", "a program"))?;
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    command.args(arguments).env_clear().env("PATH", path);
     command.stdin(Stdio::null()).stdout(file).stderr(errors);
     children::spawn(&mut command).map_err(BenchError::io(format!("start {program}")))
 }

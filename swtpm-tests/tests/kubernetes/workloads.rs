@@ -11,6 +11,7 @@ use crate::{Outcome, Test};
 
 pub(crate) const TESTS: &[Test] = &[
     ("deployment_runs_restricted", deployment_runs_restricted),
+    ("service_is_reached_from_a_pod", service_is_reached_from_a_pod),
     ("job_completes", job_completes),
     ("pod_security_refuses", pod_security_refuses),
     ("pods_outlive_their_kubelet", pods_outlive_their_kubelet),
@@ -51,6 +52,28 @@ fn deployment_runs_restricted(fixtures: &Fixtures) -> Outcome {
         let id = pod["status"]["containerStatuses"][0]["imageID"].as_str().ok_or("no image")?;
         assert_eq!(id, format!("podseal.test/ledger@{}", image.manifest), "what runs is what was built");
     }
+    Ok(())
+}
+
+/// The very path of a webhook, and of a node's attester to its verifier.
+fn service_is_reached_from_a_pod(fixtures: &Fixtures) -> Outcome {
+    let (cluster, image) = (fixtures.cluster()?, fixtures.ledger()?);
+    let (kubectl, namespace) = (cluster.kubectl(), "served");
+    cluster.namespace(namespace, "restricted")?;
+    let template = restricted(image, &["keep", "/data/entry", "served"]);
+    kubectl.apply(&pod(namespace, "server", &template))?;
+    kubectl.wait(namespace, "pod/server", "condition=Ready", PATIENCE)?;
+    kubectl.run(&["-n", namespace, "expose", "pod", "server", "--port=80", "--target-port=8080", "--selector=app=ledger"])?;
+    let service = kubectl.json(&["-n", namespace, "get", "service/server"])?;
+    let address = format!("{}:80", service["spec"]["clusterIP"].as_str().ok_or("no address")?);
+    let mut template = restricted(image, &["keep", "/data/entry", "client"]);
+    template["metadata"]["labels"]["app"] = json!("client");
+    kubectl.apply(&pod(namespace, "client", &template))?;
+    kubectl.wait(namespace, "pod/client", "condition=Ready", PATIENCE)?;
+    let fetched = wait_for("the Service has its rules", Duration::from_secs(30), || {
+        kubectl.run(&["-n", namespace, "exec", "client", "--", "/ledger", "fetch", &address]).map_err(|error| error.to_string())
+    })?;
+    assert_eq!(fetched, "served\n");
     Ok(())
 }
 

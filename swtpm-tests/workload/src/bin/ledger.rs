@@ -3,9 +3,10 @@
 //!     ledger keep FILE TEXT    write the entry, read it back, print it, serve it by HTTP on port 8080 until SIGTERM
 //!     ledger note FILE TEXT    the same without serving
 //!     ledger show FILE         print a file
+//!     ledger fetch ADDRESS     print the entry that another one serves at ADDRESS:PORT
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Error, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
@@ -28,7 +29,8 @@ fn main() -> io::Result<()> {
         }
         ["note", file, text] => note(Path::new(file), text).map(drop),
         ["show", file] => io::stdout().write_all(&fs::read(file)?),
-        _ => Err(Error::new(ErrorKind::InvalidInput, "wanted: keep FILE TEXT, note FILE TEXT, or show FILE")),
+        ["fetch", address] => fetch(address),
+        _ => Err(Error::new(ErrorKind::InvalidInput, "wanted: keep FILE TEXT, note FILE TEXT, show FILE, or fetch ADDRESS")),
     }
 }
 
@@ -37,6 +39,16 @@ fn note(file: &Path, text: &str) -> io::Result<String> {
     let entry = fs::read_to_string(file)?;
     println!("{entry}");
     Ok(entry)
+}
+
+fn fetch(address: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, entry) = answer.split_once("\r\n\r\n").ok_or_else(|| Error::new(ErrorKind::InvalidData, answer.clone()))?;
+    println!("{entry}");
+    Ok(())
 }
 
 /// One answer to any request (RFC 9112), and the connection ends.
