@@ -16,6 +16,7 @@ pub mod forger;
 pub mod machine;
 pub mod makers;
 pub mod node;
+pub mod on_kubernetes;
 pub mod permit;
 pub mod verifier;
 pub mod workload;
@@ -28,6 +29,7 @@ pub use forger::Forger;
 pub use machine::{Machine, Surroundings};
 pub use makers::{Fitted, Makers};
 pub use node::{Node, NodeOptions};
+pub use on_kubernetes::NodeAttester;
 pub use permit::Permit;
 pub use verifier::Verifier;
 pub use workload::{Ended, Launched, Refused, Workload};
@@ -169,7 +171,12 @@ impl Site {
 
     /// A token with which the node of this name can join, once: `podseal node join-token`.
     pub fn join_token(&self, node: &str) -> Result<String, BenchError> {
-        let made = self.admin.podseal(&["node", "join-token", "--cluster", self.cluster.id(), "--node", node])?;
+        self.join_token_in(self.cluster.id(), node)
+    }
+
+    /// The same for a node of another cluster that the verifier knows.
+    pub(crate) fn join_token_in(&self, cluster: &str, node: &str) -> Result<String, BenchError> {
+        let made = self.admin.podseal(&["node", "join-token", "--cluster", cluster, "--node", node])?;
         made["token"].as_str().map(str::to_owned).ok_or_else(|| BenchError::answer("join-token", made.to_string(), "a token"))
     }
 

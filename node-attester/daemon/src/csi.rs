@@ -3,6 +3,7 @@
 //! An ephemeral inline volume is published before any container of the pod exists, so it has nothing of a container's in it: the same folder for
 //! all, mounted read-only. The token goes into a file that root alone reads, in memory, and into evidence when a container of that pod asks.
 
+mod http2;
 mod registration;
 mod target;
 mod tokens;
@@ -15,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{net::UnixListener, sync::watch, task::JoinSet};
+use tokio::{net::UnixListener, sync::watch};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 
@@ -79,23 +80,19 @@ impl Driver {
     /// Serves the kubelet until `stop` says so. What was published stays: containers run the launcher in it.
     pub async fn serve(self, stop: watch::Receiver<bool>) {
         let Self { csi, registration, volumes, registrar } = self;
-        let stopped = |mut stop: watch::Receiver<bool>| async move {
+        let stopped = async move {
+            let mut stop = stop;
             // An error says that the sender is gone, which is the signal.
             let _ = stop.wait_for(|stop| *stop).await;
         };
         let identity = served::csi::identity_server::IdentityServer::new(volumes::Identity);
         let node = served::csi::node_server::NodeServer::new(volumes);
-        let registrar = served::registration::registration_server::RegistrationServer::new(registrar);
-        let mut servers = JoinSet::new();
+        let registering = tokio::spawn(Arc::new(registrar).serve(registration));
         let server = Server::builder().add_service(identity).add_service(node);
-        servers.spawn(server.serve_with_incoming_shutdown(UnixListenerStream::new(csi), stopped(stop.clone())));
-        let server = Server::builder().add_service(registrar);
-        servers.spawn(server.serve_with_incoming_shutdown(UnixListenerStream::new(registration), stopped(stop)));
-        while let Some(ended) = servers.join_next().await {
-            if let Ok(Err(error)) = ended {
-                tracing::error!(%error, "the CSI driver ended");
-            }
+        if let Err(error) = server.serve_with_incoming_shutdown(UnixListenerStream::new(csi), stopped).await {
+            tracing::error!(%error, "the CSI driver ended");
         }
+        registering.abort();
     }
 }
 

@@ -130,7 +130,7 @@ impl Counterfeit {
         let machine = Machine::boot(site, &dir, name, &format!("uid-of-{name}"), boot, false)?;
         let around = site.surroundings(&NodeOptions::new(site, name), dir.join("no-runtime"), dir.join("pub"));
         let file = node::write_config(&machine, &around)?;
-        node::enrol(site, &machine, &file)?;
+        node::enrol(site, site.cluster().id(), &machine, &file)?;
         let config = parsed(&machine.config(&around))?;
 
         let (workload, honest_node) = (Workload::new(site, namespace), site.node()?);

@@ -56,7 +56,7 @@ impl Forger {
     /// [`Forger::new`], and enrols it by the shipped program.
     pub fn enrolled(site: &Site, options: &NodeOptions) -> Result<Self, BenchError> {
         let forger = Self::new(site, options)?;
-        node::enrol(site, &forger.machine, &forger.machine.dir().join("attester.toml"))?;
+        node::enrol(site, site.cluster().id(), &forger.machine, &forger.machine.dir().join("attester.toml"))?;
         Ok(forger)
     }
 

@@ -98,7 +98,7 @@ impl Node {
         site.cluster().register(site.admin(), &[dir.join("rt/root"), dir.join("rt/state")], &[published.clone(), dir.join("tok")])?;
         let around = site.surroundings(&options, runtime.socket(), published);
         let config = write_config(&machine, &around)?;
-        enrol(site, &machine, &config)?;
+        enrol(site, site.cluster().id(), &machine, &config)?;
         let words =
             [program("podseal-node-attester")?.display().to_string(), "run".into(), "--config".into(), config.display().to_string()];
         let strace =
@@ -243,7 +243,7 @@ pub fn payment_api(tag: &str) -> Image {
 }
 
 /// Makes the workload directory, and gives the launcher's digest.
-fn publish(dir: &Path, launcher: Option<&Path>) -> Result<Digest, BenchError> {
+pub(super) fn publish(dir: &Path, launcher: Option<&Path>) -> Result<Digest, BenchError> {
     let io = |what: &str| BenchError::io(format!("{what} in {}", dir.display()));
     fs::create_dir_all(dir).map_err(io("make the folder"))?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(io("chmod"))?;
@@ -263,8 +263,8 @@ pub(super) fn write_config(machine: &Machine, around: &Surroundings) -> Result<P
 }
 
 /// Enrols a machine with a one-time token, by the shipped programs.
-pub(super) fn enrol(site: &Site, machine: &Machine, config: &Path) -> Result<(), BenchError> {
-    let token = site.join_token(machine.name())?;
+pub(super) fn enrol(site: &Site, cluster: &str, machine: &Machine, config: &Path) -> Result<(), BenchError> {
+    let token = site.join_token_in(cluster, machine.name())?;
     let issuer = machine.dir().join("ek-issuer.pem");
     fs::copy(site.ek_issuer(), &issuer).map_err(BenchError::io("copy the EK's issuer"))?;
     let file = machine.dir().join("join-token");

@@ -7,10 +7,13 @@ use podseal_swtpm_tests::error::BenchError;
 use podseal_swtpm_tests::image::{Image, Stored};
 use podseal_swtpm_tests::kubernetes::{Kubernetes, Node};
 use podseal_swtpm_tests::sandbox::Scratch;
+use podseal_swtpm_tests::site::{NodeAttester, Site};
 use serde_json::{Value, json};
 
 /// The run's cluster. Fields drop in order: nodes before their cluster, processes before their folder.
 pub(crate) struct Fixtures {
+    attester: OnceLock<Result<NodeAttester, String>>,
+    site: OnceLock<Result<Site, String>>,
     node: OnceLock<Result<Node, String>>,
     cluster: OnceLock<Result<Kubernetes, String>>,
     ledger: OnceLock<Result<Stored, String>>,
@@ -19,7 +22,8 @@ pub(crate) struct Fixtures {
 
 impl Fixtures {
     pub(crate) fn new() -> Result<Self, BenchError> {
-        Ok(Self { node: OnceLock::new(), cluster: OnceLock::new(), ledger: OnceLock::new(), scratch: Scratch::new()? })
+        let (attester, site) = Default::default();
+        Ok(Self { attester, site, node: OnceLock::new(), cluster: OnceLock::new(), ledger: OnceLock::new(), scratch: Scratch::new()? })
     }
 
     /// The cluster that tests share, with its node: each brings its own namespace, and changes nothing else.
@@ -33,6 +37,17 @@ impl Fixtures {
     pub(crate) fn node(&self) -> Result<&Node, String> {
         let cluster = self.cluster()?;
         once(&self.node, || cluster.start_node("node-a", &[]))
+    }
+
+    /// The verifier that tests share, with its administrator.
+    pub(crate) fn site(&self) -> Result<&Site, String> {
+        once(&self.site, || Site::start(&self.scratch.path().join("s")))
+    }
+
+    /// The attester of the cluster's node, enrolled at that verifier.
+    pub(crate) fn attester(&self) -> Result<&NodeAttester, String> {
+        let (site, cluster, node) = (self.site()?, self.cluster()?, self.node()?);
+        once(&self.attester, || NodeAttester::start(site, cluster, node))
     }
 
     /// On that node: an image with one static program and nothing else, which a container's `args` tell what to do.

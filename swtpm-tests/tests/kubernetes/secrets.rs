@@ -1,0 +1,179 @@
+//! A pod that asks gets its secret as a file; its neighbours do not.
+
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use podseal_protocol::Digest;
+use podseal_swtpm_tests::error::wait_for;
+use podseal_swtpm_tests::site::Permit;
+use podseal_swtpm_tests::site::node::payment_api;
+use podseal_swtpm_tests::site::workload::file_digest;
+use serde_json::{Value, json};
+
+use crate::fixtures::{Fixtures, pod};
+use crate::{Outcome, Test};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("secret_in_a_deployment", secret_in_a_deployment),
+    ("neighbours_get_nothing", neighbours_get_nothing),
+    ("csi_mounts_survive_restart", csi_mounts_survive_restart),
+];
+
+/// Seconds that a workload may take on a busy machine.
+const PATIENCE: u32 = 120;
+const IMAGE: &str = "podseal.test/payment-api";
+
+/// What a namespace needs for its pods to be let in.
+struct Tenant<'f> {
+    fixtures: &'f Fixtures,
+    namespace: &'f str,
+    value: Digest,
+}
+
+impl<'f> Tenant<'f> {
+    /// A namespace with Pod Security `restricted`, a service account `payment-api`, and a secret `db` for its pods of the payment API's image.
+    fn new(fixtures: &'f Fixtures, namespace: &'f str) -> Result<Self, Failed> {
+        let (site, cluster, attester) = (fixtures.site()?, fixtures.cluster()?, fixtures.attester()?);
+        cluster.namespace(namespace, "restricted")?;
+        let account =
+            json!({ "metadata": { "name": "payment-api", "namespace": namespace }, "kind": "ServiceAccount", "apiVersion": "v1" });
+        cluster.kubectl().apply(&account)?;
+        let image = fixtures.node()?.runtime().import(&payment_api("1"))?;
+        let (value, secret) = (format!("password of {namespace}"), format!("{namespace}/db"));
+        site.admin().run(&["secret", "put", &secret, "--accept", "host-trusted,test-root"], value.as_bytes())?.json()?;
+        let permit = Permit::new(&secret).is("principal.cluster", "kubernetes").is("principal.namespace", namespace);
+        let permit = permit.is("principal.service_account", "payment-api").is("principal.image", &image.manifest);
+        site.allow(&permit.is_digest("principal.launcher", &attester.launcher()))?;
+        Ok(Self { fixtures, namespace, value: Digest::of(value.as_bytes()) })
+    }
+
+    /// The template of a pod that asks for that secret.
+    fn template(&self) -> Result<Value, Failed> {
+        let launch = ["/podseal/launch", "--verifier", &self.fixtures.site()?.verifier().id().to_string(), "--"].map(str::to_owned);
+        let image = self.fixtures.node()?.runtime().import(&payment_api("1"))?;
+        assert!(image.reference.starts_with(IMAGE));
+        Ok(json!({
+            "metadata": {
+                "labels": { "app": "payment-api" },
+                "annotations": { "podseal.dev/secrets": format!("db={}/db", self.namespace) },
+            },
+            "spec": {
+                "serviceAccountName": "payment-api",
+                "automountServiceAccountToken": false,
+                "enableServiceLinks": false,
+                "securityContext": { "runAsNonRoot": true, "runAsUser": 10001, "runAsGroup": 10001, "seccompProfile": { "type": "RuntimeDefault" } },
+                "containers": [{
+                    "name": "payment-api",
+                    "image": image.reference,
+                    "command": launch,
+                    "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "memory": "64Mi" } },
+                    "securityContext": {
+                        "readOnlyRootFilesystem": true,
+                        "allowPrivilegeEscalation": false,
+                        "capabilities": { "drop": ["ALL"] },
+                    },
+                    "volumeMounts": [{ "name": "podseal", "mountPath": "/podseal", "readOnly": true }],
+                }],
+                "volumes": [{ "name": "podseal", "csi": { "driver": "podseal.dev", "readOnly": true } }],
+            },
+        }))
+    }
+
+    /// A pod of its own, which does not start again.
+    fn pod(&self, name: &str) -> Result<Value, Failed> {
+        let mut pod = pod(self.namespace, name, &self.template()?);
+        pod["metadata"]["annotations"] = self.template()?["metadata"]["annotations"].take();
+        pod["spec"]["restartPolicy"] = json!("Never");
+        Ok(pod)
+    }
+
+    /// What the application of `object` says of itself, once it runs.
+    fn portrait(&self, object: &str) -> Result<Value, Failed> {
+        let kubectl = self.fixtures.cluster()?.kubectl();
+        let told = || kubectl.run(&["--namespace", self.namespace, "logs", object]).map_err(|error| error.to_string());
+        let portrait = || told().and_then(|log| serde_json::from_str(&log).map_err(|error| format!("{error}: {log}")));
+        wait_for("the application says what it sees", Duration::from_secs(PATIENCE.into()), portrait).map_err(|error| {
+            let told = kubectl.run(&["--namespace", self.namespace, "describe", "pods"]).unwrap_or_else(|error| error.to_string());
+            let attester = self.fixtures.attester().map(|attester| attester.daemon().log()).unwrap_or_default();
+            Failed::from(format!("{error}\n{told}\n{attester}"))
+        })
+    }
+
+    /// The container's exit code, once the pod has failed.
+    fn failed(&self, name: &str) -> Result<(Value, String), Failed> {
+        let kubectl = self.fixtures.cluster()?.kubectl();
+        kubectl.wait(self.namespace, &format!("pod/{name}"), "jsonpath={.status.phase}=Failed", PATIENCE)?;
+        let mut pod = kubectl.json(&["--namespace", self.namespace, "get", "pod", name])?;
+        let log = kubectl.run(&["--namespace", self.namespace, "logs", name])?;
+        Ok((pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"].take(), log))
+    }
+}
+
+/// An unchanged image, not root, with a read-only root: the password is a file in memory.
+fn secret_in_a_deployment(fixtures: &Fixtures) -> Outcome {
+    let tenant = Tenant::new(fixtures, "payments")?;
+    let kubectl = fixtures.cluster()?.kubectl();
+    kubectl.apply(&json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": "payment-api", "namespace": "payments" },
+        "spec": { "replicas": 1, "selector": { "matchLabels": { "app": "payment-api" } }, "template": tenant.template()? },
+    }))?;
+    let portrait = tenant.portrait("deployment/payment-api")?;
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
+    assert_eq!(portrait["uid"], 10001, "{portrait}");
+    Ok(())
+}
+
+/// Another service account, and another secret than the pod's own.
+fn neighbours_get_nothing(fixtures: &Fixtures) -> Outcome {
+    let tenant = Tenant::new(fixtures, "neighbours")?;
+    let kubectl = fixtures.cluster()?.kubectl();
+    kubectl.apply(&tenant.pod("honest")?)?;
+    let portrait = tenant.portrait("pod/honest")?;
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
+
+    let mut other = tenant.pod("other-account")?;
+    other["spec"]["serviceAccountName"] = json!("default");
+    kubectl.apply(&other)?;
+    let (code, log) = tenant.failed("other-account")?;
+    assert_eq!(code, 77, "{log}");
+    assert!(log.contains("policy."), "{log}");
+
+    let mut more = tenant.pod("asks-for-more")?;
+    more["metadata"]["annotations"]["podseal.dev/secrets"] = json!("db=neighbours/db, other=payments/db");
+    kubectl.apply(&more)?;
+    let (code, log) = tenant.failed("asks-for-more")?;
+    assert_eq!(code, 77, "{log}");
+    Ok(())
+}
+
+/// What was published stays while attester and kubelet are gone; a pod that ends leaves no mount and no token.
+fn csi_mounts_survive_restart(fixtures: &Fixtures) -> Outcome {
+    let tenant = Tenant::new(fixtures, "survivors")?;
+    let (cluster, node, attester) = (fixtures.cluster()?, fixtures.node()?, fixtures.attester()?);
+    let kubectl = cluster.kubectl();
+    kubectl.apply(&tenant.pod("before")?)?;
+    tenant.portrait("pod/before")?;
+    let uid = kubectl.run(&["--namespace", "survivors", "get", "pod", "before", "--output", "jsonpath={.metadata.uid}"])?;
+    let published = || Ok::<_, Failed>(std::fs::read_to_string("/proc/self/mountinfo")?.lines().filter(|line| line.contains(&uid)).count());
+    let token = attester.tokens().join(&uid);
+    assert_eq!(published()?, 1, "the kubelet's folder has the volume, and the secret shows nowhere");
+    assert!(token.exists());
+
+    let during = attester.restart_while(|| node.restart_kubelet_while(&published))???;
+    assert_eq!(during, 1);
+    cluster.ready(node)?;
+    assert_eq!(published()?, 1);
+    kubectl.apply(&tenant.pod("after")?)?;
+    let portrait = tenant.portrait("pod/after")?;
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
+
+    kubectl.run(&["--namespace", "survivors", "delete", "pod", "before", "--wait=true"])?;
+    wait_for("nothing of the pod is left", Duration::from_secs(PATIENCE.into()), || match published() {
+        Ok(0) if !token.exists() => Ok(()),
+        Ok(mounts) => Err(format!("{mounts} mounts, token there: {}", token.exists())),
+        Err(error) => Err(format!("{error:?}")),
+    })?;
+    Ok(())
+}
