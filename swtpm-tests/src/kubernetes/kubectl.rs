@@ -42,12 +42,17 @@ impl Kubectl {
 
     /// `kubectl apply --filename` with a manifest.
     pub fn apply(&self, manifest: &Value) -> Result<(), BenchError> {
+        self.apply_text(&manifest.to_string())
+    }
+
+    /// The same with the text of a manifest.
+    pub fn apply_text(&self, manifest: &str) -> Result<(), BenchError> {
         self.run(&["apply", "--filename", &self.file(manifest)?]).map(drop)
     }
 
     /// `kubectl create --filename` with an object that answers, such as a TokenReview.
     pub fn create(&self, object: &Value) -> Result<Value, BenchError> {
-        self.json(&["create", "--filename", &self.file(object)?])
+        self.json(&["create", "--filename", &self.file(&object.to_string())?])
     }
 
     /// Waits until an object of a namespace is in a condition: `kubectl wait --for`. Where it does not come about, the error says what the namespace has.
@@ -60,9 +65,9 @@ impl Kubectl {
         })
     }
 
-    fn file(&self, manifest: &Value) -> Result<String, BenchError> {
-        let file = self.dir.join(format!("{}.json", self.manifests.fetch_add(1, Ordering::Relaxed)));
-        fs::write(&file, manifest.to_string()).map_err(BenchError::io(format!("write {}", file.display())))?;
+    fn file(&self, manifest: &str) -> Result<String, BenchError> {
+        let file = self.dir.join(format!("{}.yaml", self.manifests.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&file, manifest).map_err(BenchError::io(format!("write {}", file.display())))?;
         Ok(file.display().to_string())
     }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use podseal_protocol::Digest;
 use rustix::process::Signal;
-use serde_json::{Value, json};
 
 use super::daemon::Daemon;
 use super::machine::{Machine, Surroundings};
@@ -17,6 +16,8 @@ use crate::kubernetes::{ISSUER, Kubernetes, Node};
 
 /// What policies and attesters call the cluster.
 pub const CLUSTER: &str = "kubernetes";
+/// The CSIDriver object, as operators apply it.
+const DRIVER: &str = include_str!("../../../deploy/csidriver.yaml");
 /// Where tokens are: the sandbox's `/run` is in memory.
 const TOKENS: &str = "/run/podseal-csi";
 
@@ -47,7 +48,7 @@ impl NodeAttester {
             [program("podseal-node-attester")?.display().to_string(), "run".into(), "--config".into(), config.display().to_string()];
         let daemon = Daemon::start(words.into(), Vec::new(), dir.join("attester.log"))?;
         let attester = Self { daemon, machine, launcher };
-        cluster.kubectl().apply(&driver(site))?;
+        kubectl.apply_text(&DRIVER.replace("VERIFIER-ID", &site.verifier().id().to_string()))?;
         attester.is_registered(cluster)?;
         Ok(attester)
     }
@@ -99,21 +100,4 @@ fn register(site: &Site, cluster: &Kubernetes, node: &Node, published: &Path) ->
     let words = ["cluster", "add", CLUSTER, "--issuer", ISSUER, "--jwks", &jwks, "--kubelet-dir", &kubelet];
     let directories = ["--runtime-dir", &root, "--runtime-dir", &state, "--attester-dir", &attester];
     site.admin().podseal(&[&words[..], &directories].concat()).map(drop)
-}
-
-/// The CSIDriver object: volumes for pods alone, with their names and a token for the verifier, renewed before it ends.
-fn driver(site: &Site) -> Value {
-    json!({
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "CSIDriver",
-        "metadata": { "name": "podseal.dev", "labels": { "security.kubernetes.io/csi-ephemeral-volume-profile": "restricted" } },
-        "spec": {
-            "attachRequired": false,
-            "podInfoOnMount": true,
-            "fsGroupPolicy": "None",
-            "requiresRepublish": true,
-            "volumeLifecycleModes": ["Ephemeral"],
-            "tokenRequests": [{ "audience": site.verifier().id().to_string(), "expirationSeconds": 600 }],
-        },
-    })
 }

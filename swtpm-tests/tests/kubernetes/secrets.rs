@@ -99,12 +99,14 @@ impl<'f> Tenant<'f> {
         })
     }
 
-    /// The container's exit code, once the pod has failed.
+    /// The container's exit code, once the pod has failed, and what was written in it.
     fn failed(&self, name: &str) -> Result<(Value, String), Failed> {
         let kubectl = self.fixtures.cluster()?.kubectl();
         kubectl.wait(self.namespace, &format!("pod/{name}"), "jsonpath={.status.phase}=Failed", PATIENCE)?;
         let mut pod = kubectl.json(&["--namespace", self.namespace, "get", "pod", name])?;
-        let log = kubectl.run(&["--namespace", self.namespace, "logs", name])?;
+        // Another test may have ended the kubelet for a while.
+        let log = || kubectl.run(&["--namespace", self.namespace, "logs", name]).map_err(|error| error.to_string());
+        let log = wait_for("the kubelet has the log", Duration::from_secs(PATIENCE.into()), log)?;
         Ok((pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"].take(), log))
     }
 }
