@@ -117,12 +117,13 @@ fn every_rule_is_explained() {
 }
 
 /// Where codes and configuration keys stand in the sources.
-const CODES: [&str; 8] = [
+const CODES: [&str; 9] = [
     "node-attester/daemon/src/config/raw.rs",
     "node-attester/daemon/src/identify/refusal.rs",
     "node-attester/daemon/src/pod_log/table.rs",
     "node-attester/daemon/src/round.rs",
     "node-attester/daemon/src/socket/frames.rs",
+    "node-attester/injector/src/config.rs",
     "verifier/service/src/api/",
     "verifier/service/src/config.rs",
     "verifier/service/src/store/mutation.rs",

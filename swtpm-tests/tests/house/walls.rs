@@ -6,7 +6,7 @@ use crate::sources::{self, Source};
 use crate::workspace::{self, closure, members};
 
 /// Each room, and the rooms that it may know. Whoever is not here may know every room: the harness.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("podseal-protocol", &[]),
     ("podseal-appraisal", &["podseal-protocol"]),
     ("podseal-wire", &["podseal-protocol"]),
@@ -15,6 +15,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("podseal", &["podseal-protocol", "podseal-appraisal", "podseal-endorsements", "podseal-wire"]),
     ("podseal-node-attester", &["podseal-protocol", "podseal-wire"]),
     ("podseal-launcher", &["podseal-protocol"]),
+    ("podseal-injector", &["podseal-protocol"]),
     ("podseal-test-workload", &["podseal-protocol"]),
 ];
 const HARNESS: &str = "podseal-swtpm-tests";
