@@ -33,7 +33,7 @@ use programs::Programs;
 /// `iss` of the cluster's tokens: as kubeadm has it.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// Where the control plane listens.
-const ADDRESS: &str = "10.89.0.1";
+pub const ADDRESS: &str = "10.89.0.1";
 /// The Service `kubernetes`: the API server, as pods reach it.
 const SERVICE: &str = "10.96.0.1";
 const SERVICES: &str = "10.96.0.0/16";

@@ -7,11 +7,12 @@ use podseal_swtpm_tests::error::BenchError;
 use podseal_swtpm_tests::image::{Image, Stored};
 use podseal_swtpm_tests::kubernetes::{Kubernetes, Node};
 use podseal_swtpm_tests::sandbox::Scratch;
-use podseal_swtpm_tests::site::{NodeAttester, Site};
+use podseal_swtpm_tests::site::{Injector, NodeAttester, Site};
 use serde_json::{Value, json};
 
 /// The run's cluster. Fields drop in order: nodes before their cluster, processes before their folder.
 pub(crate) struct Fixtures {
+    injector: OnceLock<Result<Injector, String>>,
     attester: OnceLock<Result<NodeAttester, String>>,
     site: OnceLock<Result<Site, String>>,
     node: OnceLock<Result<Node, String>>,
@@ -22,8 +23,16 @@ pub(crate) struct Fixtures {
 
 impl Fixtures {
     pub(crate) fn new() -> Result<Self, BenchError> {
-        let (attester, site) = Default::default();
-        Ok(Self { attester, site, node: OnceLock::new(), cluster: OnceLock::new(), ledger: OnceLock::new(), scratch: Scratch::new()? })
+        let (injector, attester, site) = Default::default();
+        Ok(Self {
+            injector,
+            attester,
+            site,
+            node: OnceLock::new(),
+            cluster: OnceLock::new(),
+            ledger: OnceLock::new(),
+            scratch: Scratch::new()?,
+        })
     }
 
     /// The cluster that tests share, with its node: each brings its own namespace, and changes nothing else.
@@ -48,6 +57,12 @@ impl Fixtures {
     pub(crate) fn attester(&self) -> Result<&NodeAttester, String> {
         let (site, cluster, node) = (self.site()?, self.cluster()?, self.node()?);
         once(&self.attester, || NodeAttester::start(site, cluster, node))
+    }
+
+    /// The webhook of the cluster.
+    pub(crate) fn injector(&self) -> Result<&Injector, String> {
+        let (site, cluster) = (self.site()?, self.cluster()?);
+        once(&self.injector, || Injector::start(site, cluster, &self.scratch.path().join("i")))
     }
 
     /// On that node: an image with one static program and nothing else, which a container's `args` tell what to do.

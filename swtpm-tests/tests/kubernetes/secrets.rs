@@ -17,6 +17,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("secret_in_a_deployment", secret_in_a_deployment),
     ("neighbours_get_nothing", neighbours_get_nothing),
     ("csi_mounts_survive_restart", csi_mounts_survive_restart),
+    ("webhook_down_blocks_only_ours", webhook_down_blocks_only_ours),
+    ("annotation_asks_for_more", annotation_asks_for_more),
 ];
 
 /// Seconds that a workload may take on a busy machine.
@@ -34,6 +36,7 @@ impl<'f> Tenant<'f> {
     /// A namespace with Pod Security `restricted`, a service account `payment-api`, and a secret `db` for its pods of the payment API's image.
     fn new(fixtures: &'f Fixtures, namespace: &'f str) -> Result<Self, Failed> {
         let (site, cluster, attester) = (fixtures.site()?, fixtures.cluster()?, fixtures.attester()?);
+        fixtures.injector()?;
         cluster.namespace(namespace, "restricted")?;
         let account =
             json!({ "metadata": { "name": "payment-api", "namespace": namespace }, "kind": "ServiceAccount", "apiVersion": "v1" });
@@ -47,14 +50,13 @@ impl<'f> Tenant<'f> {
         Ok(Self { fixtures, namespace, value: Digest::of(value.as_bytes()) })
     }
 
-    /// The template of a pod that asks for that secret.
+    /// The template of a pod that asks for that secret: by a label and an annotation, and nothing else.
     fn template(&self) -> Result<Value, Failed> {
-        let launch = ["/podseal/launch", "--verifier", &self.fixtures.site()?.verifier().id().to_string(), "--"].map(str::to_owned);
         let image = self.fixtures.node()?.runtime().import(&payment_api("1"))?;
         assert!(image.reference.starts_with(IMAGE));
         Ok(json!({
             "metadata": {
-                "labels": { "app": "payment-api" },
+                "labels": { "app": "payment-api", "podseal.dev/inject": "true" },
                 "annotations": { "podseal.dev/secrets": format!("db={}/db", self.namespace) },
             },
             "spec": {
@@ -65,16 +67,13 @@ impl<'f> Tenant<'f> {
                 "containers": [{
                     "name": "payment-api",
                     "image": image.reference,
-                    "command": launch,
                     "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "memory": "64Mi" } },
                     "securityContext": {
                         "readOnlyRootFilesystem": true,
                         "allowPrivilegeEscalation": false,
                         "capabilities": { "drop": ["ALL"] },
                     },
-                    "volumeMounts": [{ "name": "podseal", "mountPath": "/podseal", "readOnly": true }],
                 }],
-                "volumes": [{ "name": "podseal", "csi": { "driver": "podseal.dev", "readOnly": true } }],
             },
         }))
     }
@@ -127,7 +126,7 @@ fn secret_in_a_deployment(fixtures: &Fixtures) -> Outcome {
     Ok(())
 }
 
-/// Another service account, and another secret than the pod's own.
+/// The same image under another service account of the namespace.
 fn neighbours_get_nothing(fixtures: &Fixtures) -> Outcome {
     let tenant = Tenant::new(fixtures, "neighbours")?;
     let kubectl = fixtures.cluster()?.kubectl();
@@ -142,11 +141,46 @@ fn neighbours_get_nothing(fixtures: &Fixtures) -> Outcome {
     assert_eq!(code, 77, "{log}");
     assert!(log.contains("policy."), "{log}");
 
+    Ok(())
+}
+
+/// A pod's own annotation chooses among what policy lets it have, and does not widen that.
+fn annotation_asks_for_more(fixtures: &Fixtures) -> Outcome {
+    let (tenant, other) = (Tenant::new(fixtures, "wanting")?, Tenant::new(fixtures, "having")?);
+    let kubectl = fixtures.cluster()?.kubectl();
     let mut more = tenant.pod("asks-for-more")?;
-    more["metadata"]["annotations"]["podseal.dev/secrets"] = json!("db=neighbours/db, other=payments/db");
+    more["metadata"]["annotations"]["podseal.dev/secrets"] = json!("db=wanting/db, other=having/db");
     kubectl.apply(&more)?;
     let (code, log) = tenant.failed("asks-for-more")?;
     assert_eq!(code, 77, "{log}");
+    for pod in [tenant.pod("honest")?, other.pod("honest")?] {
+        kubectl.apply(&pod)?;
+    }
+    for honest in [tenant, other] {
+        let portrait = honest.portrait("pod/honest")?;
+        assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(honest.value), "{portrait}");
+    }
+    Ok(())
+}
+
+/// Pods that ask are not let in while nobody can patch them; nobody else waits.
+fn webhook_down_blocks_only_ours(fixtures: &Fixtures) -> Outcome {
+    let tenant = Tenant::new(fixtures, "waiting")?;
+    let kubectl = fixtures.cluster()?.kubectl();
+    let ours = tenant.pod("ours")?;
+    let mut theirs = tenant.pod("theirs")?;
+    theirs["metadata"]["labels"] = json!({ "app": "another" });
+    theirs["metadata"]["annotations"] = json!({});
+    let refused = fixtures.injector()?.away_while(|| {
+        let refused = kubectl.create(&ours).map(drop).map_err(|error| error.to_string());
+        kubectl.create(&theirs).map(|_| refused)
+    })??;
+    assert!(refused.as_ref().is_err_and(|error| error.contains("failed calling webhook")), "{refused:?}");
+    wait_for("the webhook answers again", Duration::from_secs(PATIENCE.into()), || {
+        kubectl.create(&ours).map(drop).map_err(|error| error.to_string())
+    })?;
+    let portrait = tenant.portrait("pod/ours")?;
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
     Ok(())
 }
 
