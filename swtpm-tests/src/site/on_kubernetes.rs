@@ -48,7 +48,7 @@ impl NodeAttester {
             [program("podseal-node-attester")?.display().to_string(), "run".into(), "--config".into(), config.display().to_string()];
         let daemon = Daemon::start(words.into(), Vec::new(), dir.join("attester.log"))?;
         let attester = Self { daemon, machine, launcher };
-        kubectl.apply_text(&DRIVER.replace("VERIFIER-ID", &site.verifier().id().to_string()))?;
+        kubectl.apply_text(&DRIVER.replace("VERIFIER-ID", site.verifier().id()))?;
         attester.is_registered(cluster)?;
         Ok(attester)
     }

@@ -1,6 +1,6 @@
 //! What tests share, made when the first one asks.
 
-use std::sync::OnceLock;
+use std::sync::{OnceLock, RwLock};
 
 use podseal_swtpm_tests::binaries::static_program;
 use podseal_swtpm_tests::error::BenchError;
@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 /// The run's cluster. Fields drop in order: nodes before their cluster, processes before their folder.
 pub(crate) struct Fixtures {
+    /// Held by whoever makes pods; alone, by whoever takes the webhook away.
+    pub(crate) patching: RwLock<()>,
     injector: OnceLock<Result<Injector, String>>,
     attester: OnceLock<Result<NodeAttester, String>>,
     site: OnceLock<Result<Site, String>>,
@@ -25,6 +27,7 @@ impl Fixtures {
     pub(crate) fn new() -> Result<Self, BenchError> {
         let (injector, attester, site) = Default::default();
         Ok(Self {
+            patching: RwLock::default(),
             injector,
             attester,
             site,

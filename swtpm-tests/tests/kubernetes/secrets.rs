@@ -1,5 +1,6 @@
 //! A pod that asks gets its secret as a file; its neighbours do not.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
@@ -86,6 +87,12 @@ impl<'f> Tenant<'f> {
         Ok(pod)
     }
 
+    /// Makes a pod, while the webhook is there.
+    fn make(&self, pod: &Value) -> Result<(), Failed> {
+        let _here = self.fixtures.patching.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.fixtures.cluster()?.kubectl().apply(pod)?)
+    }
+
     /// What the application of `object` says of itself, once it runs.
     fn portrait(&self, object: &str) -> Result<Value, Failed> {
         let kubectl = self.fixtures.cluster()?.kubectl();
@@ -129,14 +136,13 @@ fn secret_in_a_deployment(fixtures: &Fixtures) -> Outcome {
 /// The same image under another service account of the namespace.
 fn neighbours_get_nothing(fixtures: &Fixtures) -> Outcome {
     let tenant = Tenant::new(fixtures, "neighbours")?;
-    let kubectl = fixtures.cluster()?.kubectl();
-    kubectl.apply(&tenant.pod("honest")?)?;
+    tenant.make(&tenant.pod("honest")?)?;
     let portrait = tenant.portrait("pod/honest")?;
     assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
 
     let mut other = tenant.pod("other-account")?;
     other["spec"]["serviceAccountName"] = json!("default");
-    kubectl.apply(&other)?;
+    tenant.make(&other)?;
     let (code, log) = tenant.failed("other-account")?;
     assert_eq!(code, 77, "{log}");
     assert!(log.contains("policy."), "{log}");
@@ -147,14 +153,13 @@ fn neighbours_get_nothing(fixtures: &Fixtures) -> Outcome {
 /// A pod's own annotation chooses among what policy lets it have, and does not widen that.
 fn annotation_asks_for_more(fixtures: &Fixtures) -> Outcome {
     let (tenant, other) = (Tenant::new(fixtures, "wanting")?, Tenant::new(fixtures, "having")?);
-    let kubectl = fixtures.cluster()?.kubectl();
     let mut more = tenant.pod("asks-for-more")?;
     more["metadata"]["annotations"]["podseal.dev/secrets"] = json!("db=wanting/db, other=having/db");
-    kubectl.apply(&more)?;
+    tenant.make(&more)?;
     let (code, log) = tenant.failed("asks-for-more")?;
     assert_eq!(code, 77, "{log}");
     for pod in [tenant.pod("honest")?, other.pod("honest")?] {
-        kubectl.apply(&pod)?;
+        tenant.make(&pod)?;
     }
     for honest in [tenant, other] {
         let portrait = honest.portrait("pod/honest")?;
@@ -171,6 +176,7 @@ fn webhook_down_blocks_only_ours(fixtures: &Fixtures) -> Outcome {
     let mut theirs = tenant.pod("theirs")?;
     theirs["metadata"]["labels"] = json!({ "app": "another" });
     theirs["metadata"]["annotations"] = json!({});
+    let alone = fixtures.patching.write().unwrap_or_else(PoisonError::into_inner);
     let refused = fixtures.injector()?.away_while(|| {
         let refused = kubectl.create(&ours).map(drop).map_err(|error| error.to_string());
         kubectl.create(&theirs).map(|_| refused)
@@ -179,6 +185,7 @@ fn webhook_down_blocks_only_ours(fixtures: &Fixtures) -> Outcome {
     wait_for("the webhook answers again", Duration::from_secs(PATIENCE.into()), || {
         kubectl.create(&ours).map(drop).map_err(|error| error.to_string())
     })?;
+    drop(alone);
     let portrait = tenant.portrait("pod/ours")?;
     assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
     Ok(())
@@ -189,7 +196,7 @@ fn csi_mounts_survive_restart(fixtures: &Fixtures) -> Outcome {
     let tenant = Tenant::new(fixtures, "survivors")?;
     let (cluster, node, attester) = (fixtures.cluster()?, fixtures.node()?, fixtures.attester()?);
     let kubectl = cluster.kubectl();
-    kubectl.apply(&tenant.pod("before")?)?;
+    tenant.make(&tenant.pod("before")?)?;
     tenant.portrait("pod/before")?;
     let uid = kubectl.run(&["--namespace", "survivors", "get", "pod", "before", "--output", "jsonpath={.metadata.uid}"])?;
     let published = || Ok::<_, Failed>(std::fs::read_to_string("/proc/self/mountinfo")?.lines().filter(|line| line.contains(&uid)).count());
@@ -197,11 +204,11 @@ fn csi_mounts_survive_restart(fixtures: &Fixtures) -> Outcome {
     assert_eq!(published()?, 1, "the kubelet's folder has the volume, and the secret shows nowhere");
     assert!(token.exists());
 
-    let during = attester.restart_while(|| node.restart_kubelet_while(&published))???;
+    let during = attester.restart_while(|| node.restart_kubelet_while(published))???;
     assert_eq!(during, 1);
     cluster.ready(node)?;
     assert_eq!(published()?, 1);
-    kubectl.apply(&tenant.pod("after")?)?;
+    tenant.make(&tenant.pod("after")?)?;
     let portrait = tenant.portrait("pod/after")?;
     assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
 

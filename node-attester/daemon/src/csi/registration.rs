@@ -40,9 +40,8 @@ impl Registrar {
     }
 
     async fn converse(self: Arc<Self>, stream: UnixStream) {
-        match timeout(LONGEST, http2::serve(stream, |path, message| self.answer(path, message))).await {
-            Ok(Err(error)) => tracing::warn!(%error, "registration"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = timeout(LONGEST, http2::serve(stream, |path, message| self.answer(path, message))).await {
+            tracing::warn!(%error, "registration");
         }
     }
 
