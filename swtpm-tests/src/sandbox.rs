@@ -86,7 +86,7 @@ pub fn run_name() -> Result<String, BenchError> {
 }
 
 /// A name that no other run has.
-pub(crate) fn random_name() -> Result<String, BenchError> {
+pub fn random_name() -> Result<String, BenchError> {
     let mut bytes = [0; 6];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| BenchError::answer("the random generator", "nothing", "random bytes"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -17,6 +17,7 @@ use podseal_swtpm_tests::sandbox;
 use crate::fixtures::Fixtures;
 
 mod fixtures;
+mod leaks;
 mod secrets;
 mod token;
 mod workloads;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 
 /// Each module's tests.
 fn trials(fixtures: &Arc<Fixtures>) -> Vec<Trial> {
-    let tests = [workloads::TESTS, token::TESTS, secrets::TESTS].into_iter().flatten();
+    let tests = [workloads::TESTS, token::TESTS, secrets::TESTS, leaks::TESTS].into_iter().flatten();
     tests
         .map(|(name, test)| {
             let fixtures = Arc::clone(fixtures);

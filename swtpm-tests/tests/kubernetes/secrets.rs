@@ -6,6 +6,7 @@ use std::time::Duration;
 use libtest_mimic::Failed;
 use podseal_protocol::Digest;
 use podseal_swtpm_tests::error::wait_for;
+use podseal_swtpm_tests::sandbox::random_name;
 use podseal_swtpm_tests::site::Permit;
 use podseal_swtpm_tests::site::node::payment_api;
 use podseal_swtpm_tests::site::workload::file_digest;
@@ -27,15 +28,15 @@ const PATIENCE: u32 = 120;
 const IMAGE: &str = "podseal.test/payment-api";
 
 /// What a namespace needs for its pods to be let in.
-struct Tenant<'f> {
+pub(crate) struct Tenant<'f> {
     fixtures: &'f Fixtures,
     namespace: &'f str,
-    value: Digest,
+    value: String,
 }
 
 impl<'f> Tenant<'f> {
     /// A namespace with Pod Security `restricted`, a service account `payment-api`, and a secret `db` for its pods of the payment API's image.
-    fn new(fixtures: &'f Fixtures, namespace: &'f str) -> Result<Self, Failed> {
+    pub(crate) fn new(fixtures: &'f Fixtures, namespace: &'f str) -> Result<Self, Failed> {
         let (site, cluster, attester) = (fixtures.site()?, fixtures.cluster()?, fixtures.attester()?);
         fixtures.injector()?;
         cluster.namespace(namespace, "restricted")?;
@@ -43,12 +44,12 @@ impl<'f> Tenant<'f> {
             json!({ "metadata": { "name": "payment-api", "namespace": namespace }, "kind": "ServiceAccount", "apiVersion": "v1" });
         cluster.kubectl().apply(&account)?;
         let image = fixtures.node()?.runtime().import(&payment_api("1"))?;
-        let (value, secret) = (format!("password of {namespace}"), format!("{namespace}/db"));
+        let (value, secret) = (random_name()? + &random_name()?, format!("{namespace}/db"));
         site.admin().run(&["secret", "put", &secret, "--accept", "host-trusted,test-root"], value.as_bytes())?.json()?;
         let permit = Permit::new(&secret).is("principal.cluster", "kubernetes").is("principal.namespace", namespace);
         let permit = permit.is("principal.service_account", "payment-api").is("principal.image", &image.manifest);
         site.allow(&permit.is_digest("principal.launcher", &attester.launcher()))?;
-        Ok(Self { fixtures, namespace, value: Digest::of(value.as_bytes()) })
+        Ok(Self { fixtures, namespace, value })
     }
 
     /// The template of a pod that asks for that secret: by a label and an annotation, and nothing else.
@@ -79,8 +80,17 @@ impl<'f> Tenant<'f> {
         }))
     }
 
+    /// Its password.
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(self.value.as_bytes())
+    }
+
     /// A pod of its own, which does not start again.
-    fn pod(&self, name: &str) -> Result<Value, Failed> {
+    pub(crate) fn pod(&self, name: &str) -> Result<Value, Failed> {
         let mut pod = pod(self.namespace, name, &self.template()?);
         pod["metadata"]["annotations"] = self.template()?["metadata"]["annotations"].take();
         pod["spec"]["restartPolicy"] = json!("Never");
@@ -88,13 +98,13 @@ impl<'f> Tenant<'f> {
     }
 
     /// Makes a pod, while the webhook is there.
-    fn make(&self, pod: &Value) -> Result<(), Failed> {
+    pub(crate) fn make(&self, pod: &Value) -> Result<(), Failed> {
         let _here = self.fixtures.patching.read().unwrap_or_else(PoisonError::into_inner);
         Ok(self.fixtures.cluster()?.kubectl().apply(pod)?)
     }
 
     /// What the application of `object` says of itself, once it runs.
-    fn portrait(&self, object: &str) -> Result<Value, Failed> {
+    pub(crate) fn portrait(&self, object: &str) -> Result<Value, Failed> {
         let kubectl = self.fixtures.cluster()?.kubectl();
         let told = || kubectl.run(&["--namespace", self.namespace, "logs", object]).map_err(|error| error.to_string());
         let portrait = || told().and_then(|log| serde_json::from_str(&log).map_err(|error| format!("{error}: {log}")));
@@ -128,7 +138,7 @@ fn secret_in_a_deployment(fixtures: &Fixtures) -> Outcome {
         "spec": { "replicas": 1, "selector": { "matchLabels": { "app": "payment-api" } }, "template": tenant.template()? },
     }))?;
     let portrait = tenant.portrait("deployment/payment-api")?;
-    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.digest()), "{portrait}");
     assert_eq!(portrait["uid"], 10001, "{portrait}");
     Ok(())
 }
@@ -138,7 +148,7 @@ fn neighbours_get_nothing(fixtures: &Fixtures) -> Outcome {
     let tenant = Tenant::new(fixtures, "neighbours")?;
     tenant.make(&tenant.pod("honest")?)?;
     let portrait = tenant.portrait("pod/honest")?;
-    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.digest()), "{portrait}");
 
     let mut other = tenant.pod("other-account")?;
     other["spec"]["serviceAccountName"] = json!("default");
@@ -163,7 +173,7 @@ fn annotation_asks_for_more(fixtures: &Fixtures) -> Outcome {
     }
     for honest in [tenant, other] {
         let portrait = honest.portrait("pod/honest")?;
-        assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(honest.value), "{portrait}");
+        assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(honest.digest()), "{portrait}");
     }
     Ok(())
 }
@@ -187,7 +197,7 @@ fn webhook_down_blocks_only_ours(fixtures: &Fixtures) -> Outcome {
     })?;
     drop(alone);
     let portrait = tenant.portrait("pod/ours")?;
-    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.digest()), "{portrait}");
     Ok(())
 }
 
@@ -210,7 +220,7 @@ fn csi_mounts_survive_restart(fixtures: &Fixtures) -> Outcome {
     assert_eq!(published()?, 1);
     tenant.make(&tenant.pod("after")?)?;
     let portrait = tenant.portrait("pod/after")?;
-    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.value), "{portrait}");
+    assert_eq!(file_digest(&portrait, "/podseal/secrets/db"), Some(tenant.digest()), "{portrait}");
 
     kubectl.run(&["--namespace", "survivors", "delete", "pod", "before", "--wait=true"])?;
     wait_for("nothing of the pod is left", Duration::from_secs(PATIENCE.into()), || match published() {
