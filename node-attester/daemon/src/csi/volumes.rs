@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use rustix::mount::{MountFlags, UnmountFlags, mount_bind, mount_remount, unmount};
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, UnmountFlags, mount_bind, mount_remount, unmount},
+};
 use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
 
@@ -71,8 +74,10 @@ impl node_server::Node for Volumes {
         let kept = sent.ok_or_else(missing).and_then(|sent| self.tokens.keep(&target.pod_uid, sent, &self.audience));
         kept.map_err(|error| Status::failed_precondition(error.to_string()))?;
         let (shared, path) = (self.shared.clone(), target.path.clone());
-        blocking(&target.path, move || publish(&shared, &path)).await?;
-        tracing::info!(volume = request.volume_id, pod_uid = target.pod_uid, "published");
+        // The kubelet asks again and again, with a newer token each time.
+        if blocking(&target.path, move || publish(&shared, &path)).await? {
+            tracing::info!(volume = request.volume_id, pod_uid = target.pod_uid, "published");
+        }
         Ok(Response::new(NodePublishVolumeResponse {}))
     }
 
@@ -83,8 +88,8 @@ impl node_server::Node for Volumes {
         let NodeUnpublishVolumeRequest { volume_id, target_path } = request.into_inner();
         named(&volume_id)?;
         let target = self.target(&target_path)?;
-        let (shared, path) = (self.shared.clone(), target.path.clone());
-        blocking(&target.path, move || unpublish(&shared, &path)).await?;
+        let path = target.path.clone();
+        blocking(&target.path, move || unpublish(&path)).await?;
         self.tokens.forget(&target.pod_uid).map_err(|error| Status::internal(error.to_string()))?;
         tracing::info!(volume = volume_id, pod_uid = target.pod_uid, "unpublished");
         Ok(Response::new(NodeUnpublishVolumeResponse {}))
@@ -134,7 +139,7 @@ fn named(volume_id: &str) -> Result<(), Status> {
     if is_plain(volume_id) { Ok(()) } else { Err(Status::invalid_argument(format!("volume_id: found {volume_id:?}, wanted a plain name"))) }
 }
 
-async fn blocking(path: &Path, steps: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), Status> {
+async fn blocking<T: Send + 'static>(path: &Path, steps: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Status> {
     let done = spawn_blocking(steps).await.map_err(|_| Status::unavailable("the attester is ending"))?;
     done.map_err(|error| Status::internal(format!("{}: {error}", path.display())))
 }
@@ -149,10 +154,10 @@ fn is_published(shared: &Path, target: &Path) -> io::Result<bool> {
     }
 }
 
-/// Once, however often it is asked for.
-fn publish(shared: &Path, target: &Path) -> io::Result<()> {
+/// Once, however often it is asked for: whether it had to be done.
+fn publish(shared: &Path, target: &Path) -> io::Result<bool> {
     if is_published(shared, target)? {
-        return Ok(());
+        return Ok(false);
     }
     fs::DirBuilder::new().recursive(true).mode(0o750).create(target)?;
     mount_bind(shared, target)?;
@@ -161,13 +166,19 @@ fn publish(shared: &Path, target: &Path) -> io::Result<()> {
         // What could be written to is not left there.
         let _ = unmount(target, UnmountFlags::DETACH);
         io::Error::from(error)
-    })
+    })?;
+    Ok(true)
 }
 
-/// Once, however often it is asked for; nothing of it is left.
-fn unpublish(shared: &Path, target: &Path) -> io::Result<()> {
-    while is_published(shared, target)? {
-        unmount(target, UnmountFlags::DETACH)?;
+/// Once, however often it is asked for; nothing of it is left, also where an attester of before mounted another folder there.
+fn unpublish(target: &Path) -> io::Result<()> {
+    loop {
+        match unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+            Ok(()) => {}
+            // umount2(2): it is no mount point, or not there.
+            Err(Errno::INVAL | Errno::NOENT) => break,
+            Err(error) => return Err(error.into()),
+        }
     }
     match fs::remove_dir(target) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
