@@ -15,7 +15,7 @@ use podseal_protocol::exchange::{Exchange, ExchangeReply};
 use podseal_protocol::pod_log::REGISTER;
 use podseal_protocol::{Digest, Limits, Purpose};
 use podseal_wire::{ChallengeRequest, Message};
-use tonic::transport::Channel;
+use tonic::{Code, transport::Channel};
 
 mod answer;
 mod claim;
@@ -35,6 +35,8 @@ use crate::cri::runtime;
 use crate::error::BenchError;
 
 const PROFILE: &str = "tpm";
+/// How often an exchange is sent once more, while others change what it is decided by.
+const ASKED_AGAIN: usize = 20;
 
 /// An enrolled machine in the attacker's hands.
 pub struct Counterfeit {
@@ -255,9 +257,22 @@ impl Counterfeit {
         Self::send_over(self.admin.channel(None)?, body)
     }
 
-    /// [`Counterfeit::send_bytes`] over a connection that is kept, as an attester keeps its own.
+    /// [`Counterfeit::send_bytes`] over a connection that is kept, as an attester keeps its own. Where other tests changed policy or registry meanwhile,
+    /// nothing was decided, and it asks again, as clients do.
     pub fn send_over(channel: Channel, body: Vec<u8>) -> Result<ExchangeReply, BenchError> {
-        let reply = admin::over(channel, |mut client| async move { client.exchange(Message { body }).await })?;
+        let ask = || {
+            let (channel, body) = (channel.clone(), body.clone());
+            admin::over(channel, |mut client| async move { client.exchange(Message { body }).await })
+        };
+        let moving = |reply: &Result<Message, BenchError>| matches!(reply, Err(BenchError::Runtime { status, .. }) if status.code() == Code::Aborted);
+        let mut reply = ask();
+        for _ in 0..ASKED_AGAIN {
+            if !moving(&reply) {
+                break;
+            }
+            reply = ask();
+        }
+        let reply = reply?;
         ExchangeReply::decode(&reply.body, &Limits::DEFAULT)
             .map_err(|error| BenchError::answer("the verifier", error.to_string(), "an exchange reply"))
     }

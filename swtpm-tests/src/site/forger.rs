@@ -9,7 +9,7 @@ use podseal_node_attester::owner::{Owner, OwnerConfig, TpmError, connect};
 use podseal_protocol::Limits;
 use podseal_protocol::binding::{BindingInputs, PodLogHead, binding};
 use podseal_protocol::evidence::{Evidence, Part};
-use podseal_protocol::exchange::{Exchange, ExchangeReply, Outcome};
+use podseal_protocol::exchange::{Exchange, Outcome};
 use podseal_protocol::join::{Activation, ActivationReply, Join, Proof};
 use podseal_protocol::{Digest, Purpose};
 use podseal_wire::{ChallengeRequest, Message};
@@ -17,7 +17,7 @@ use podseal_wire::{ChallengeRequest, Message};
 use super::counterfeit::parsed;
 use super::machine::Machine;
 use super::node::{self, NodeOptions};
-use super::{Admin, Site};
+use super::{Admin, Counterfeit, Site};
 use crate::cri::runtime;
 use crate::error::BenchError;
 
@@ -123,9 +123,7 @@ impl Forger {
     /// Sends parts as evidence; the reason of a refusal, and under which audit id it is explained.
     pub fn send(&self, asked: &Asked, parts: Vec<Part>) -> Result<Option<(String, String)>, BenchError> {
         let exchange = Exchange::new(asked.challenge.clone(), self.evidence(parts)?.encode(), Vec::new(), Vec::new());
-        let reply = self.admin.call_attestation(|mut client| async move { client.exchange(Message { body: exchange.encode() }).await })?;
-        let reply = ExchangeReply::decode(&reply.body, &Limits::DEFAULT);
-        let reply = reply.map_err(|error| BenchError::answer("the verifier", error.to_string(), "an exchange reply"))?;
+        let reply = Counterfeit::send_over(self.admin.channel(None)?, exchange.encode())?;
         Ok(reply.outcomes.into_iter().find_map(|(_, outcome)| match outcome {
             Outcome::Refused { reason, audit_id } => Some((reason, audit_id)),
             Outcome::Delivered(_) => None,
