@@ -36,7 +36,9 @@ fn main() -> ExitCode {
     if !arguments.list && !sandbox::inside() {
         return match sandbox::obstacle().or_else(programs::obstacle) {
             Some(reason) => skip(&reason),
-            None => build_static(&["podseal-test-workload"]).and_then(|()| sandbox::enter()).unwrap_or_else(|error| broken(&error)),
+            None => build_static(&["podseal-launcher", "podseal-test-workload"])
+                .and_then(|()| sandbox::enter())
+                .unwrap_or_else(|error| broken(&error)),
         };
     }
     let fixtures = match Fixtures::new() {
